@@ -1,0 +1,94 @@
+"""A prior on a canvas larger than its network likes: tiles, fused at every call.
+
+The estimates of overlapping tiles are averaged with windows that sum to one, at every step
+of a sampler, so that neighbouring tiles agree by construction and there is no seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from blinddps_sci.priors.base import Prior
+
+__all__ = ["FusedPrior", "PlanewisePrior", "TileWindow"]
+
+
+@dataclass(frozen=True)
+class TileWindow:
+    """Where a tile lies in the canvas, and its separable window.
+
+    Parameters
+    ----------
+    y, x : slice
+        Position in the canvas.
+    weight : Tensor, (h, w)
+        Window; over all tiles the windows sum to one at every pixel.
+    """
+
+    y: slice
+    x: slice
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class FusedPrior:
+    """Evaluate a prior on every tile and fuse the estimates.
+
+    Parameters
+    ----------
+    prior : Prior
+        The denoiser of one tile.
+    tiles : sequence of TileWindow
+        A cover of the canvas.
+
+    References
+    ----------
+    O. Bar-Tal et al., "MultiDiffusion", arXiv:2302.08113.
+    """
+
+    prior: Prior
+    tiles: Sequence[TileWindow]
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return the fused estimate, like ``x`` (B, C, H, W)."""
+        if len(self.tiles) == 1:
+            return self.prior(x, sigma)
+        fused = torch.zeros_like(x)
+        for tile in self.tiles:
+            part = x[..., tile.y, tile.x]
+            # Recomputing a tile in the backward pass keeps one tile's activations in memory, not all.
+            estimate: Tensor = (
+                checkpoint(self.prior, part, sigma, use_reentrant=False)
+                if torch.is_grad_enabled()
+                else self.prior(part, sigma)
+            )
+            placed = torch.zeros_like(x)
+            placed[..., tile.y, tile.x] = tile.weight.to(x) * estimate
+            fused = fused + placed
+        return fused
+
+
+@dataclass(frozen=True)
+class PlanewisePrior:
+    """Apply a one-channel prior to every plane of an unknown: kernels at many nodes, colours.
+
+    Parameters
+    ----------
+    prior : Prior
+        The denoiser of one plane.
+    """
+
+    prior: Prior
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return the estimate, like ``x`` (B, N, H, W); planes are independent."""
+        planes = x.shape[1]
+        if planes == 1:
+            return self.prior(x, sigma)
+        flat = self.prior(x.flatten(0, 1)[:, None], sigma.repeat_interleave(planes))
+        return flat[:, 0].unflatten(0, (len(x), planes))

@@ -1,0 +1,151 @@
+"""Weights on disk: safetensors with everything needed to use and to trust them.
+
+The metadata holds the architecture, how the network was trained, on what and under which
+licence, and a digest of the tensors; nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from blinddps_sci.errors import OutputError, PriorError
+from blinddps_sci.priors.unet import UNet, UNetConfig
+from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, VPDenoiser
+
+__all__ = ["PriorCard", "load_denoiser", "read_card", "save_denoiser"]
+
+_FORMAT = "blinddps-prior-1"
+
+
+@dataclass(frozen=True)
+class PriorCard:
+    """What is known of a network.
+
+    Parameters
+    ----------
+    role : 'image', 'kernel' or 'tilt'
+        The unknown it denoises.
+    net : dict
+        Fields of its `UNetConfig`.
+    parameterisation : 'edm' or 'vp'
+        How it was trained; decides the wrapper.
+    size : int
+        Side of the training examples, pixels.
+    labels : list of str
+        Domain labels.
+    sigma_data : float
+        Of the EDM preconditioning.
+    vp_steps : int
+        Length of a VP network's schedule.
+    description, training_data, licence : str
+        For the reader.
+    training : dict
+        Steps, seconds, hardware, last loss.
+    sha256 : str
+        Digest of the tensors.
+    """
+
+    role: str
+    net: dict[str, Any]
+    parameterisation: Literal["edm", "vp"]
+    size: int
+    labels: list[str] = field(default_factory=list)
+    sigma_data: float = 0.5
+    vp_steps: int = 1000
+    description: str = ""
+    training_data: str = "not stated"
+    licence: str = "not stated"
+    training: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_denoiser(
+    path: Path, denoiser: Denoiser, card: PriorCard, dtype: torch.dtype = torch.float16
+) -> PriorCard:
+    """Write a network and its card to ``path``, atomically; return the card with its digest.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"folder {path.parent} does not exist; create it or choose another output")
+    tensors = {
+        name: tensor.detach().cpu().to(dtype).contiguous()
+        for name, tensor in denoiser.net.state_dict().items()
+    }
+    card = PriorCard(**{**asdict(card), "sha256": _digest(tensors)})
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(tensors, partial, metadata={"format": _FORMAT, "card": json.dumps(asdict(card))})
+    os.replace(partial, path)
+    return card
+
+
+def read_card(path: Path) -> PriorCard:
+    """Return the card of a weights file without loading the weights.
+
+    Raises
+    ------
+    PriorError
+        If the file is missing, damaged or not one of ours.
+    """
+    if not path.is_file():
+        raise PriorError(f"no weights at {path}; `blinddps priors` lists the shipped ones")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise PriorError(f"{path} is damaged or not a safetensors file ({error})") from None
+    if metadata.get("format") != _FORMAT:
+        raise PriorError(f"{path} has no description of its network; `blinddps convert` makes a usable file")
+    try:
+        return PriorCard(**json.loads(metadata["card"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PriorError(f"the description in {path} is damaged ({error})") from None
+
+
+def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
+    """Return the network at ``path``, ready to use, in float32, with its card.
+
+    Raises
+    ------
+    PriorError
+        If the file is missing or damaged, or the tensors do not fit the architecture or digest.
+    """
+    card = read_card(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise PriorError(f"{path} is damaged or not a safetensors file ({error})") from None
+    if _digest(tensors) != card.sha256:
+        raise PriorError(f"the weights in {path} do not match their checksum; fetch the file again")
+    net = UNet(UNetConfig(**card.net))
+    try:
+        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise PriorError(f"the weights in {path} do not fit its architecture: {error}") from None
+    net.requires_grad_(False).eval()
+    if card.parameterisation == "edm":
+        return EDMDenoiser(net, card.labels, sigma_data=card.sigma_data), card
+    return VPDenoiser(net, card.labels, steps=card.vp_steps), card

@@ -1,0 +1,83 @@
+"""The result of sampling: draws, their mean and spread, and how the run ended.
+
+Averages are taken in physical units, after every map is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from torch import Tensor
+
+__all__ = ["Posterior", "Progress", "Status"]
+
+
+class Status(Enum):
+    """How a run ended, as a sentence."""
+
+    COMPLETE = "Every step was taken."
+    NOT_FINITE = (
+        "A chain left the finite numbers and its samples are not valid; "
+        "lower the guidance weight or check the noise level given."
+    )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after each step.
+
+    Parameters
+    ----------
+    step, steps : int
+        Steps taken and steps in all.
+    sigma : float
+        Noise level of the step just taken.
+    estimates : mapping
+        Clean estimates in physical units by unknown, (S * B, ...), sample-major.
+    states : mapping
+        The chains after the step, on the network's domain.
+    residual_norm : Tensor, (S * B,)
+        Norm of the residual that guided the step, in units of the network's domain.
+    """
+
+    step: int
+    steps: int
+    sigma: float
+    estimates: Mapping[str, Tensor]
+    states: Mapping[str, Tensor]
+    residual_norm: Tensor
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws from a posterior.
+
+    Parameters
+    ----------
+    samples : mapping
+        Draws in physical units by unknown, (S, B, ...).
+    chi2 : Tensor, (S, B)
+        Reduced chi-squared of each draw; its expectation is one if model and noise are right.
+    status : Status
+        How the run ended.
+    evaluations : int
+        Calls of each prior.
+    states : mapping
+        The chains' last state on the network's domain, (S, B, ...).
+    """
+
+    samples: Mapping[str, Tensor]
+    chi2: Tensor
+    status: Status
+    evaluations: int
+    states: Mapping[str, Tensor] = field(repr=False, default_factory=dict)
+
+    def mean(self, unknown: str) -> Tensor:
+        """Return the posterior mean of an unknown, (B, ...)."""
+        return self.samples[unknown].mean(dim=0)
+
+    def std(self, unknown: str) -> Tensor:
+        """Return the posterior standard deviation of an unknown, (B, ...); zero for one sample."""
+        return self.samples[unknown].std(dim=0, unbiased=len(self.samples[unknown]) > 1)

@@ -1,0 +1,176 @@
+"""Training images: folders of pictures and FITS frames, and simulated scenes, as patches.
+
+A `Pack` holds every training image once as 8-bit planes at several scales, each with its
+domain label; `Pack.batch` cuts random patches with random contrast, so that the network
+learns the structures and not one normalisation.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from skimage.io import imread
+from skimage.transform import rescale
+
+from blinddps_sci.errors import InputError
+from blinddps_sci.simulate import SCENES, random_scene
+
+__all__ = ["LABELS", "Pack", "held_out"]
+
+LABELS = ("astro", "micro", "generic", "unlabelled")
+"""Domain labels of the image network; the last stands for 'not told'."""
+
+_SCALES = (1.0, 0.7, 0.5, 0.35)
+_PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+_FITS = {".fits", ".fit", ".fts"}
+
+
+def held_out(path: Path) -> bool:
+    """Say whether an image belongs to the tenth that is never trained on (by its file name)."""
+    return zlib.crc32(path.name.encode()) % 10 == 0
+
+
+def _planes(path: Path, domain: str) -> Iterator[np.ndarray]:
+    """Yield the 2-D planes of one file, linear for FITS, as stored otherwise."""
+    if path.suffix.lower() in _FITS:
+        with fits.open(path) as hdus:
+            for hdu in hdus:
+                if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
+                    yield np.nan_to_num(np.asarray(hdu.data, dtype=np.float32))
+        return
+    image = np.asarray(imread(path), dtype=np.float32)
+    if image.ndim == 3 and image.shape[-1] in (3, 4):
+        channels = image[..., :3]
+        # Each colour of an astronomical composite is a filter of its own.
+        yield from np.moveaxis(channels, -1, 0) if domain == "astro" else [channels.mean(-1)]
+    elif image.ndim == 2:
+        yield image
+
+
+def display(flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Stretch a linear image to [0, 1] as a display would: percentiles, linear or asinh."""
+    low, high = np.percentile(flux, [rng.uniform(0.1, 2), rng.uniform(99.0, 99.95)])
+    scaled = (flux - low) / max(high - low, 1e-12)
+    if rng.random() < 0.5:
+        softening = np.exp(rng.uniform(np.log(0.02), np.log(0.5)))
+        scaled = np.arcsinh(scaled / softening) / np.arcsinh(1 / softening)
+    return np.clip(scaled, 0, 1)
+
+
+def _levels(plane: np.ndarray, smallest: int) -> Iterator[np.ndarray]:
+    for scale in _SCALES:
+        if min(plane.shape) * scale < smallest:
+            return
+        small = plane if scale == 1 else rescale(plane, scale, anti_aliasing=True)
+        yield np.clip(np.rint(small * 255), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Training planes and their domains.
+
+    Parameters
+    ----------
+    planes : list of ndarray of uint8, (H, W)
+        Images on a display scale.
+    domains : ndarray of int, (N,)
+        Index into `LABELS` of each plane.
+    """
+
+    planes: list[np.ndarray]
+    domains: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path, *, size: int, scenes: int = 0, seed: int = 0) -> Pack:
+        """Collect the images below ``folder`` and add simulated scenes.
+
+        A file below a folder named ``astro`` or ``micro`` gets that label, any other
+        ``generic``. Held-out files (`held_out`) and folders named ``psf`` are passed over.
+
+        Raises
+        ------
+        InputError
+            If there is no readable image.
+        """
+        rng = np.random.default_rng(seed)
+        planes: list[np.ndarray] = []
+        domains: list[int] = []
+        for path in sorted(folder.rglob("*")):
+            suffix = path.suffix.lower()
+            if suffix not in _PICTURES | _FITS or "psf" in path.parts or held_out(path):
+                continue
+            domain = next((label for label in LABELS[:2] if label in path.parts), "generic")
+            for plane in _planes(path, domain):
+                shown = display(plane, rng) if suffix in _FITS else plane / 255
+                levels = list(_levels(shown, size))
+                planes += levels
+                domains += [LABELS.index(domain)] * len(levels)
+        names = sorted(SCENES)
+        for index in range(scenes):
+            name = names[index % len(names)]
+            scene = display(random_scene((2 * size, 2 * size), rng, name), rng)
+            planes.append(np.rint(scene * 255).astype(np.uint8))
+            domains.append(LABELS.index(SCENES[name][0]))
+        if not planes:
+            raise InputError(f"{folder} holds no image of at least {size} pixels; give --data another folder")
+        return cls(planes, np.array(domains))
+
+    @classmethod
+    def load(cls, path: Path) -> Pack:
+        """Read a pack written by `save`."""
+        with np.load(path) as stored:
+            shapes, flat = json.loads(str(stored["shapes"])), stored["pixels"]
+            domains = stored["domains"]
+        planes, at = [], 0
+        for height, width in shapes:
+            planes.append(flat[at : at + height * width].reshape(height, width))
+            at += height * width
+        return cls(planes, domains)
+
+    def save(self, path: Path) -> None:
+        """Write the pack to one ``.npz`` file."""
+        np.savez(
+            path,
+            pixels=np.concatenate([plane.ravel() for plane in self.planes]),
+            shapes=np.array(json.dumps([plane.shape for plane in self.planes])),
+            domains=self.domains,
+        )
+
+    def probabilities(self) -> np.ndarray:
+        """Return the chance of drawing from each plane: equal by domain, by area inside one."""
+        areas = np.array([plane.size for plane in self.planes], dtype=float)
+        for domain in np.unique(self.domains):
+            areas[self.domains == domain] /= areas[self.domains == domain].sum()
+        return areas / areas.sum()
+
+    def batches(self, count: int, size: int, seed: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield batches for ever: patches (B, 1, size, size) on [-1, 1] and labels (B,)."""
+        rng = np.random.default_rng(seed)
+        chance = np.cumsum(self.probabilities())
+        while True:
+            chosen = np.searchsorted(chance, rng.random(count) * chance[-1])
+            patches = np.stack([_patch(self.planes[i], size, rng) for i in chosen])[:, None]
+            labels = self.domains[chosen].copy()
+            # 'generic' has seen every domain; 'unlabelled' is what the network does when not told.
+            told = rng.random(count)
+            labels[told < 0.3] = LABELS.index("generic")
+            labels[told < 0.15] = LABELS.index("unlabelled")
+            yield patches, labels
+
+
+def _patch(plane: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    y, x = (rng.integers(0, side - size + 1) for side in plane.shape)
+    patch = plane[y : y + size, x : x + size].astype(np.float32)
+    patch = (patch + rng.random(patch.shape, dtype=np.float32) - 0.5) / 255
+    patch = np.rot90(patch, rng.integers(4))
+    if rng.random() < 0.5:
+        patch = patch.T
+    gamma, gain = float(np.exp(rng.normal(0, 0.2))), float(np.exp(rng.uniform(np.log(0.5), np.log(1.25))))
+    shown = gain * np.clip(patch, 0, None) ** gamma + rng.uniform(0, max(0.0, 0.6 * (1 - gain)))
+    return np.ascontiguousarray(2 * shown - 1, dtype=np.float32)

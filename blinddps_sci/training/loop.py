@@ -1,0 +1,199 @@
+"""Denoising score matching for any unknown.
+
+The same loop trains image, kernel and tilt networks: batches come in on [-1, 1], a
+checkpoint that resumes bit for bit in its weights is written every few minutes, and the
+averaged weights are what is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.base import broadcast_sigma
+from blinddps_sci.priors.unet import UNet
+from blinddps_sci.priors.wrap import EDMDenoiser
+from blinddps_sci.training.recipe import Recipe
+
+__all__ = ["Trainer", "denoising_loss"]
+
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+
+_BINS = (0.02, 0.1, 0.3, 1.0, 3.0)
+"""Edges of the noise levels between which the loss is logged apart."""
+
+
+def denoising_loss(
+    denoiser: EDMDenoiser, clean: Tensor, sigma: Tensor, noise: Tensor, label: Tensor | None
+) -> Tensor:
+    """Return the weighted denoising error of each item, (B,).
+
+    The weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2`` makes the loss of an
+    untrained network one at every noise level (Karras et al., arXiv:2206.00364, table 1).
+    """
+    s = broadcast_sigma(sigma, clean)
+    weight = (s**2 + denoiser.sigma_data**2) / (s * denoiser.sigma_data) ** 2
+    error = denoiser(clean + s * noise, sigma, label) - clean
+    return (weight * error**2).flatten(1).mean(dim=1)
+
+
+class Trainer:
+    """A training run in a folder: ``last.ckpt``, ``log.jsonl`` and the averaged network.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train.
+    folder : Path
+        Where checkpoints and the log go.
+    device : str
+        ``cpu`` or ``cuda``.
+    seed : int
+        Seed of weights, noise and batches.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, *, device: str = "cpu", seed: int = 0) -> None:
+        self.recipe, self.folder, self.device, self.seed = recipe, folder, device, seed
+        torch.manual_seed(seed)
+        self.model, self.average = self._denoiser(), self._denoiser()
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.requires_grad_(False).eval()
+        # bfloat16 arithmetic is about twice as fast where the processor has it, and harmless here.
+        self.model.autocast = self.average.autocast = torch.bfloat16
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.learning_rate, betas=(0.9, 0.99))
+        self.step, self.seconds, self.losses = 0, 0.0, np.zeros((len(_BINS) + 1, 2))
+
+    def _denoiser(self) -> EDMDenoiser:
+        net = UNet(self.recipe.net).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return EDMDenoiser(net, self.recipe.labels, sigma_data=self.recipe.sigma_data)
+
+    @property
+    def checkpoint(self) -> Path:
+        """File that holds everything needed to go on."""
+        return self.folder / "last.ckpt"
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or it belongs to another recipe.
+        """
+        if not self.checkpoint.is_file():
+            raise ConfigError(f"{self.checkpoint} does not exist; leave out --resume to start anew")
+        state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if state["net"] != self.recipe.net.as_dict():
+            raise ConfigError(f"{self.checkpoint} holds another network; choose the recipe it was made with")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Write the checkpoint, atomically."""
+        state = {
+            "net": self.recipe.net.as_dict(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint)
+
+    def run(
+        self,
+        batches: Batches,
+        minutes: float,
+        *,
+        save_every: float = 3.0,
+        on_save: Callable[[Trainer], None] = lambda trainer: None,
+    ) -> None:
+        """Train for ``minutes`` of wall time and leave a checkpoint.
+
+        Parameters
+        ----------
+        batches : iterator of (ndarray, ndarray)
+            Clean items (B, C, H, W) on [-1, 1] and their labels (B,).
+        minutes : float
+            Time to spend; the learning rate falls over its last quarter.
+        save_every : float
+            Minutes between checkpoints.
+        on_save : callable
+            Called with the trainer after each checkpoint (previews, export).
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.step)
+        begin = last_save = time.monotonic()
+        before = self.seconds
+        with tqdm(desc="training", unit="step", mininterval=5) as bar:
+            while (elapsed := time.monotonic() - begin) < 60 * minutes:
+                loss = self._step(batches, generator, elapsed / (60 * minutes))
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.update()
+                if time.monotonic() - last_save > 60 * save_every:
+                    self.seconds = before + time.monotonic() - begin
+                    self._checkpoint(on_save)
+                    last_save = time.monotonic()
+        self.seconds = before + time.monotonic() - begin
+        self._checkpoint(on_save)
+
+    def _step(self, batches: Batches, generator: torch.Generator, progress: float) -> float:
+        recipe = self.recipe
+        items, labels = next(batches)
+        clean = torch.from_numpy(items).to(self.device, memory_format=torch.channels_last)
+        label = torch.from_numpy(labels).to(self.device) if recipe.labels else None
+        normal = torch.randn(len(clean), device=self.device, generator=generator)
+        sigma = (recipe.sigma_mean + recipe.sigma_spread * normal).exp()
+        noise = torch.randn(clean.shape, device=self.device, generator=generator)
+        fall = min(1.0, 4 * (1 - progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * min(1.0, (self.step + 1) / recipe.warmup) * max(fall, 0.02)
+
+        losses = denoising_loss(self.model, clean, sigma, noise, label)
+        loss = losses.mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(recipe.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        bins = np.searchsorted(_BINS, sigma.cpu().numpy())
+        np.add.at(self.losses, bins, np.stack([losses.detach().cpu().numpy(), np.ones(len(bins))], axis=1))
+        return float(loss.detach())
+
+    def _checkpoint(self, on_save: Callable[[Trainer], None]) -> None:
+        self.save()
+        levels = [f"<{edge}" for edge in _BINS] + [f">={_BINS[-1]}"]
+        by_level = {
+            level: round(total / count, 5)
+            for level, (total, count) in zip(levels, self.losses, strict=True)
+            if count
+        }
+        total, count = self.losses.sum(axis=0)
+        record = {
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "loss": round(total / max(count, 1), 5),
+            "loss_by_sigma": by_level,
+        }
+        self.losses[:] = 0
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(record) + "\n")
+        on_save(self)

@@ -1,0 +1,105 @@
+"""Recipes: everything that decides what a training run makes, as data.
+
+A recipe is a name in `RECIPES` or a TOML file with the same fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.unet import UNetConfig
+
+__all__ = ["RECIPES", "Recipe", "load_recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training recipe.
+
+    Parameters
+    ----------
+    net : UNetConfig
+        The network.
+    size : int
+        Side of the training patches or kernels, pixels.
+    batch : int
+        Items per step.
+    learning_rate : float
+        Peak rate of AdamW; it warms up over ``warmup`` steps and falls over the last quarter
+        of the time given.
+    sigma_mean, sigma_spread : float
+        Mean and standard deviation of the logarithm of the training noise.
+    sigma_data : float
+        Standard deviation of the data on [-1, 1].
+    ema : float
+        Decay of the averaged weights per step.
+    examples : int
+        Simulated examples: scenes for an image network, kernels for a kernel network.
+    """
+
+    net: UNetConfig
+    size: int
+    batch: int
+    learning_rate: float = 5e-4
+    warmup: int = 200
+    sigma_mean: float = -0.8
+    sigma_spread: float = 1.6
+    sigma_data: float = 0.5
+    ema: float = 0.999
+    examples: int = 0
+    labels: tuple[str, ...] = field(default=())
+
+
+_SMALL = {"norm_groups": 8, "resblock_updown": False}
+
+RECIPES: dict[str, Recipe] = {
+    "image-small": Recipe(
+        UNetConfig(1, 1, 32, (1, 2, 2, 4), middle_attention=False, num_classes=4, **_SMALL),  # type: ignore[arg-type]
+        size=64,
+        batch=16,
+        examples=1500,
+        labels=("astro", "micro", "generic", "unlabelled"),
+    ),
+    "kernel-small": Recipe(
+        UNetConfig(1, 1, 32, (1, 2, 3), attention_downsample=(4,), **_SMALL),  # type: ignore[arg-type]
+        size=32,
+        batch=64,
+        examples=40000,
+        sigma_mean=-1.0,
+    ),
+}
+"""The recipes of the shipped priors."""
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return the recipe called ``name``, or read the TOML file of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither, or the file has an unknown field.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        raise ConfigError(f"no recipe {name!r}; give one of {', '.join(RECIPES)} or a TOML file")
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} is not valid TOML: {error}") from None
+    net = fields.pop("net", {})
+    for kind, given in ((UNetConfig, net), (Recipe, fields)):
+        known = {f.name for f in dataclasses.fields(kind)}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise ConfigError(f"{name}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
+    try:
+        return Recipe(UNetConfig(**net), **fields)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from None
