@@ -1,0 +1,78 @@
+# make demo | test | lint | docs | constraints | clean
+# Everything runs in .venv, made once from pyproject.toml with the versions of constraints.txt.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# One thread per process, and threads that wait do not spin: the tests run in two processes.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs constraints clean
+
+help:
+	@sed -n '1p' Makefile | cut -c3-
+
+demo: .venv/.run
+	$(BIN)/blinddps demo --output demo_output
+
+test: .venv/.test
+	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# The versions in .venv, one line each, without the package itself and without local labels (+cpu).
+constraints: .venv/.dev .venv/.docs
+	@( sed -n '/^#/p' constraints.txt; \
+	   $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//' | grep -v ' @ ' | sort -f \
+	 ) > constraints.new && mv constraints.new constraints.txt && touch .venv/.run .venv/.test .venv/.dev .venv/.docs
+
+clean:
+	rm -rf .venv demo_output dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# --- the environment: a stamp for each set of extras, renewed when the versions change ---
+
+.venv/.made:
+	@test -n "$(PYTHON)" || { echo "python 3.11 or newer is needed and no python3 was found" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || $(install_venv)
+	"$(PYTHON)" -m venv .venv
+	@touch $@
+
+# Debian keeps venv in a package of its own. Root on such a machine (a container, CI) gets it.
+define install_venv
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "python3-venv is missing: apt-get install python3-venv"; \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; \
+else \
+  echo "$(PYTHON) has no venv: sudo apt-get install python3-venv (or PYTHON=/path/to/another)" >&2; exit 1; \
+fi
+endef
+
+# torch goes first and pinned: a range could take a build with several GB of CUDA libraries.
+.venv/.run: .venv/.made pyproject.toml constraints.txt
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) -e .
+	@touch $@
+
+.venv/.test: .venv/.run
+	$(PIP) -e ".[test]"
+	@touch $@
+
+.venv/.dev: .venv/.test
+	$(PIP) -e ".[dev]"
+	@touch $@
+
+.venv/.docs: .venv/.run
+	$(PIP) -e ".[docs]"
+	@touch $@
