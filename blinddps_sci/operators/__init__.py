@@ -1,0 +1,31 @@
+"""The physics: operators that predict the data from the unknowns.
+
+A sampler calls `Operator.forward`; the maps from a network's domain to physical units
+(`AsinhStretch`, `recentre`) live here too, because they belong to what is measured.
+"""
+
+from __future__ import annotations
+
+from blinddps_sci.operators.base import Given, Operator
+from blinddps_sci.operators.blur import Blur, FieldBlur, NodeWindow
+from blinddps_sci.operators.centroid import centroid, recentre
+from blinddps_sci.operators.convolve import convolve, convolve_adjoint_image, convolve_adjoint_kernel
+from blinddps_sci.operators.published import PublishedBlur, PublishedTurbulence
+from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
+
+__all__ = [
+    "AsinhStretch",
+    "Blur",
+    "FieldBlur",
+    "Given",
+    "LinearStretch",
+    "NodeWindow",
+    "Operator",
+    "PublishedBlur",
+    "PublishedTurbulence",
+    "centroid",
+    "convolve",
+    "convolve_adjoint_image",
+    "convolve_adjoint_kernel",
+    "recentre",
+]

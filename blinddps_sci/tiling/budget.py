@@ -1,0 +1,206 @@
+"""What a plan costs, before the first byte is computed.
+
+The engine estimates a run from its plan and refuses, with the numbers, one that does not fit
+into the memory and the disk that there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blinddps_sci.errors import BudgetError, ConfigError
+from blinddps_sci.tiling.plan import Plan
+
+__all__ = ["Budget", "check", "describe", "estimate", "format_bytes", "format_duration"]
+
+_FLOAT = 4
+# Copies in float32 of a canvas that live at once: of each draw's scene in a sampler's state, of
+# each frame's data, variance and mask, and of each draw's prediction of each frame with its
+# gradient. The last is the peak of `FieldBlur` as measured, 31 to 39 with 25 nodes.
+_SCENE_COPIES = 8
+_DATA_COPIES = 3
+_PREDICTION_COPIES = 40
+_DURATIONS = (
+    (3600.0, "min", "s", 60, 1),
+    (86400.0, "h", "min", 3600, 60),
+    (float("inf"), "d", "h", 86400, 3600),
+)
+# A pyramid whose levels shrink by two in y and x adds a third.
+_PYRAMID = 4 / 3
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run needs.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Peak memory of one worker, networks' weights and libraries not counted.
+    output_bytes : int
+        Size of the result without compression.
+    scratch_bytes : int
+        Size of what units leave for blending, freed when a run is complete.
+    evaluations : int
+        Calls of the image network, one tile each.
+    seconds : float, optional
+        Duration with all workers, if the time of a call is known.
+    """
+
+    memory_bytes: int
+    output_bytes: int
+    scratch_bytes: int
+    evaluations: int
+    seconds: float | None = None
+
+
+def estimate(
+    plan: Plan,
+    *,
+    samples: int,
+    chains: int,
+    steps: int,
+    bytes_per_pixel: float,
+    channels: int = 1,
+    frames: int = 1,
+    batch: int = 1,
+    workers: int = 1,
+    seconds_per_evaluation: float | None = None,
+) -> Budget:
+    """Estimate what a plan needs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The cut of the image.
+    samples, chains : int
+        Posterior samples per chain and independent chains; a unit holds all of their scenes.
+    steps : int
+        Network calls of each sample.
+    bytes_per_pixel : float
+        Activations of the image network per pixel of a tile, gradient included if one is taken.
+    channels : int
+        Channels of a scene that one network call restores together.
+    frames : int
+        Frames of data that share a scene (a burst).
+    batch : int
+        Tiles per network call.
+    workers : int
+        Units that run at the same time.
+    seconds_per_evaluation : float, optional
+        Measured time of a network call on one tile.
+
+    Returns
+    -------
+    Budget
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range.
+    """
+    counts = {"samples": samples, "chains": chains, "steps": steps, "channels": channels}
+    for name, value in {**counts, "frames": frames, "batch": batch, "workers": workers}.items():
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} {value!r}: give a whole number of at least 1")
+    for name, number in {
+        "bytes_per_pixel": bytes_per_pixel,
+        "seconds": seconds_per_evaluation or 0.0,
+    }.items():
+        if not number >= 0:
+            raise ConfigError(f"{name} {number!r}: give zero or a positive number")
+    draws = samples * chains
+    evaluations = plan.n_tiles * draws * steps
+    return Budget(
+        memory_bytes=_memory(plan, draws, channels, frames, batch * bytes_per_pixel),
+        output_bytes=_output(plan, channels, frames),
+        scratch_bytes=_scratch(plan, draws * channels),
+        evaluations=evaluations,
+        seconds=None if seconds_per_evaluation is None else evaluations * seconds_per_evaluation / workers,
+    )
+
+
+def check(budget: Budget, memory_limit: int | None = None, disk_free: int | None = None) -> None:
+    """Refuse a run that does not fit.
+
+    Parameters
+    ----------
+    budget : Budget
+        What it needs.
+    memory_limit : int, optional
+        Bytes that one worker may use; None for no limit.
+    disk_free : int, optional
+        Bytes free for result and scratch; None for no limit.
+
+    Raises
+    ------
+    BudgetError
+        If the memory or the disk is too small; the message has both numbers.
+    """
+    if memory_limit is not None and budget.memory_bytes > memory_limit:
+        raise BudgetError(
+            f"one worker needs {format_bytes(budget.memory_bytes)} of memory and may use "
+            f"{format_bytes(memory_limit)}: lower unit, tile or samples"
+        )
+    disk = budget.output_bytes + budget.scratch_bytes
+    if disk_free is not None and disk > disk_free:
+        raise BudgetError(
+            f"the run needs {format_bytes(disk)} of disk ({format_bytes(budget.output_bytes)} result, "
+            f"{format_bytes(budget.scratch_bytes)} scratch) and {format_bytes(disk_free)} are free: "
+            "lower samples, restore a region, or choose another disk"
+        )
+
+
+def describe(budget: Budget) -> str:
+    """Return a budget as one line for people."""
+    parts = [
+        f"{format_bytes(budget.memory_bytes)} memory per worker",
+        f"{format_bytes(budget.output_bytes)} result",
+        f"{format_bytes(budget.scratch_bytes)} scratch",
+        f"{budget.evaluations:,} network calls",
+    ]
+    if budget.seconds is not None:
+        parts.append(f"about {format_duration(budget.seconds)}")
+    return ", ".join(parts)
+
+
+def format_bytes(number: float) -> str:
+    """Return a number of bytes in decimal units, e.g. ``2.1 GB``."""
+    value = float(number)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.95:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} PB"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units, e.g. ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    _, large, small, each_large, each_small = next(row for row in _DURATIONS if seconds < row[0])
+    first, second = divmod(round(seconds / each_small), each_large // each_small)
+    return f"{first} {large} {second} {small}" if second else f"{first} {large}"
+
+
+def _memory(plan: Plan, draws: int, channels: int, frames: int, network_bytes: float) -> int:
+    height, width = plan.largest_canvas()
+    tile_height, tile_width = plan.largest_tile()
+    copies = _SCENE_COPIES * draws + _DATA_COPIES * frames + _PREDICTION_COPIES * draws * frames
+    arrays = height * width * channels * copies * _FLOAT
+    return round(arrays + tile_height * tile_width * network_bytes)
+
+
+def _output(plan: Plan, channels: int, frames: int) -> int:
+    """Image and deviation in float32 and eight flag bits, in a pyramid; kernels and theirs."""
+    pixels = plan.planes * channels * plan.shape[0] * plan.shape[1]
+    kernels = plan.n_tiles * frames * plan.kernel_size**2
+    return round(pixels * (2 * _FLOAT + 1) * _PYRAMID) + kernels * 2 * _FLOAT
+
+
+def _scratch(plan: Plan, arrays: int) -> int:
+    """Every unit's data box, of every draw: borders between units are blended later."""
+    height, width = (
+        sum(stop - start for start, stop in map(axis.data, range(axis.n_units))) for axis in plan.axes
+    )
+    return plan.planes * height * width * arrays * _FLOAT
