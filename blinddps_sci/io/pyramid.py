@@ -1,0 +1,117 @@
+"""The smaller levels of a result, made from the written ones for viewers.
+
+Each level is the mean of two by two pixels of the level before, read and written one shard at a
+time, so that memory does not grow with the image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import zarr
+
+from blinddps_sci.io.ngff import IMAGES
+from blinddps_sci.io.result_layout import make_level
+
+__all__ = ["SMALLEST", "add_levels", "halve", "level_sizes"]
+
+SMALLEST = 512
+"""The pyramid ends with the first level whose sides are no longer than this, in pixels."""
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def level_sizes(sizes: Mapping[str, int]) -> list[dict[str, int]]:
+    """Sizes of every level.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Axes and lengths of the full resolution.
+
+    Returns
+    -------
+    list of dict
+        The first is `sizes`; each following has sides y and x half as long, rounded up.
+    """
+    levels = [dict(sizes)]
+    while max(levels[-1]["y"], levels[-1]["x"]) > SMALLEST:
+        levels.append({**levels[-1], **{dim: (levels[-1][dim] + 1) // 2 for dim in ("y", "x")}})
+    return levels
+
+
+def halve(image: Array) -> Array:
+    """Average two by two pixels.
+
+    Parameters
+    ----------
+    image : ndarray, float32, (h, w)
+        NaN where there is no value.
+
+    Returns
+    -------
+    ndarray, float32, (ceil(h / 2), ceil(w / 2))
+        Mean of the pixels that are there; NaN where there is none of the four.
+    """
+    height, width = image.shape
+    padded = np.pad(image, ((0, height % 2), (0, width % 2)), constant_values=np.nan)
+    quads = padded.astype(np.float64).reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+    there = ~np.isnan(quads)
+    count = there.sum(axis=(1, 3))
+    total = np.where(there, quads, 0.0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def add_levels(root: zarr.Group, facts: Mapping[str, Any], shard: int, chunk: int) -> int:
+    """Make the pyramid of a result, replacing one that is there.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        Writable, with the group ``scale0``.
+    facts : mapping
+        Attributes of the stack, for units.
+    shard, chunk : int
+        Sides in pixels.
+
+    Returns
+    -------
+    int
+        Number of levels, the full resolution included.
+
+    Notes
+    -----
+    A level of `std` is the mean standard deviation, which is what a viewer should show; it is not
+    the standard deviation of the mean.
+    """
+    base: Any = root["scale0/image"]
+    dims = [str(name) for name in base.metadata.dimension_names]
+    levels = level_sizes(dict(zip(dims, base.shape, strict=True)))
+    for name in list(root.group_keys()):
+        if name.startswith("scale") and name != "scale0":
+            del root[name]
+    for level, sizes in enumerate(levels[1:], start=1):
+        make_level(root, level, sizes, shard, chunk, facts)
+        for variable in IMAGES:
+            source: Any = root[f"scale{level - 1}/{variable}"]
+            target: Any = root[f"scale{level}/{variable}"]
+            for window in _windows(target.shape, target.shards):
+                finer = (*window[:-2], *_doubled(window[-2:], source.shape[-2:]))
+                target[window] = halve(np.asarray(source[finer]))
+    return len(levels)
+
+
+def _windows(shape: tuple[int, ...], shards: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Index of every shard: integers, then two slices."""
+    planes: Iterator[tuple[int, ...]] = itertools.product(*(range(n) for n in shape[:-2]))
+    rows, columns = (range(0, n, side) for n, side in zip(shape[-2:], shards[-2:], strict=True))
+    for position, y, x in itertools.product(planes, rows, columns):
+        yield (*position, slice(y, min(y + shards[-2], shape[-2])), slice(x, min(x + shards[-1], shape[-1])))
+
+
+def _doubled(window: tuple[slice, ...], limits: tuple[int, ...]) -> tuple[slice, ...]:
+    """Pixels of the level before that a window covers."""
+    return tuple(slice(2 * span.start, min(2 * span.stop, n)) for span, n in zip(window, limits, strict=True))

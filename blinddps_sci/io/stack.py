@@ -1,0 +1,161 @@
+"""Opening a stack: the first step of the flow, one function for every kind of input.
+
+`open_stack` finds the reader of a file or array and then selects channel and region; the result is
+lazy, and `read_window` turns parts of it into arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from blinddps_sci.errors import InputError
+from blinddps_sci.io.selection import crop, select_channel
+from blinddps_sci.io.window import Window, check_finite, overview, read_window
+
+__all__ = ["Window", "check_finite", "open_stack", "overview", "read_window"]
+
+_PACKED = (".gz", ".bz2", ".xz")
+_SUFFIXES = {
+    ".fits": "fits", ".fit": "fits", ".fts": "fits", ".fz": "fits",
+    ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff",
+}  # fmt: skip
+
+
+def open_stack(
+    source: Any,
+    *,
+    hdu: int | str | None = None,
+    channel: int | str | None = None,
+    region: str | Sequence[Any] | None = None,
+) -> xr.Dataset:
+    """Open images as a lazy, labelled stack.
+
+    Parameters
+    ----------
+    source : path, list of paths, array or NDData
+        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file; a list of files,
+        the frames of one scene, stacked on `t`; a numpy or dask array; an `xarray.DataArray` or
+        `xarray.Dataset`; an astropy `CCDData` or `NDData`.
+    hdu : int or str, optional
+        FITS extension: index, EXTNAME, or ``"EXTNAME,EXTVER"``. By default the first SCI, else the
+        first image.
+    channel : int or str, optional
+        Position or name on the axis `c`, which it removes.
+    region : str or ((y0, y1), (x0, x1)), optional
+        Crop, as in ``"0:512,128:640"``: half-open, 0-based, in pixels of the file.
+
+    Returns
+    -------
+    xarray.Dataset
+        `data` (float32, native byte order, scaled, missing values NaN) with the subset present of
+        the axes (t, c, z, y, x), in that order; `variance` (float32, the data's unit squared) and
+        `mask` (bool, True is bad) if known. Nothing but headers has been read: indexing reads the
+        window asked for, in this process or, after pickling, in another.
+
+        Attributes, JSON-able: `source` (file names), `format`, `unit`, `dtype_on_disk`,
+        `pixel_scale` [y, x] with `pixel_unit` ('arcsec', 'micrometer' or 'pixel'), `identity`
+        (fingerprint of the input); where known `z_scale`, `wcs_header` (FITS cards as text),
+        `header` and `primary_header` (lists of [key, value, comment]), `gain` (electrons per unit),
+        `read_noise` and `saturation` (the data's unit), `channel_names`, `channel`, `region`,
+        `variance_source`, `mask_source`, `hdu`.
+
+    Raises
+    ------
+    InputError
+        If the input is missing, of an unknown kind, damaged, not an image of at least 8 x 8 real
+        numbers, or if `hdu`, `channel` or `region` do not fit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stack = open_stack(np.zeros((3, 64, 48)), region="0:32,8:40")
+    >>> dict(stack["data"].sizes)
+    {'t': 3, 'y': 32, 'x': 32}
+    """
+    stack = _open(source, hdu)
+    if channel is not None:
+        stack = select_channel(stack, channel)
+    if region is not None:
+        stack = crop(stack, region)
+    return stack
+
+
+def _open(source: Any, hdu: int | str | None) -> xr.Dataset:
+    """Find the reader."""
+    if isinstance(source, str | os.PathLike):
+        return _open_path(Path(source), hdu)
+    if isinstance(source, list | tuple):
+        return _open_frames(source, hdu)
+    if hdu is not None:
+        raise InputError(
+            f"hdu={hdu!r} was given with a {type(source).__name__}; it applies to FITS files only"
+        )
+    if isinstance(source, xr.DataArray | xr.Dataset):
+        from blinddps_sci.io.arrays import open_xarray
+
+        return open_xarray(source)
+    if hasattr(source, "uncertainty") and hasattr(source, "wcs"):
+        from blinddps_sci.io.nddata import open_nddata
+
+        return open_nddata(source)
+    if isinstance(source, np.ndarray) or hasattr(source, "__dask_graph__"):
+        from blinddps_sci.io.arrays import open_array
+
+        return open_array(source)
+    raise InputError(
+        f"a {type(source).__name__} cannot be opened; give a path, a list of paths, a numpy, dask or xarray "
+        "array, or an astropy CCDData or NDData"
+    )
+
+
+def _open_frames(sources: Sequence[Any], hdu: int | str | None) -> xr.Dataset:
+    """One file, or several as frames."""
+    if not sources or not all(isinstance(source, str | os.PathLike) for source in sources):
+        kinds = sorted({type(source).__name__ for source in sources})
+        raise InputError(f"a list of {', '.join(kinds) or 'nothing'} cannot be opened; give a list of paths")
+    parts = [_open_path(Path(source), hdu) for source in sources]
+    if len(parts) == 1:
+        return parts[0]
+    from blinddps_sci.io.frames import join_frames
+
+    return join_frames(parts)
+
+
+def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
+    """Choose by suffix; a folder is Zarr."""
+    kind = "zarr" if path.is_dir() else _kind(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if kind == "fits":
+        from blinddps_sci.io.fits import open_fits
+
+        return open_fits(path, hdu)
+    if hdu is not None:
+        raise InputError(f"hdu={hdu!r} was given with {path}; it applies to FITS files only")
+    if kind == "zarr":
+        from blinddps_sci.io.ome_zarr import open_zarr
+
+        return open_zarr(path)
+    if kind == "tiff":
+        from blinddps_sci.io.tiff import open_tiff
+
+        return open_tiff(path)
+    raise InputError(
+        f"{path} is of an unknown kind; known are {' '.join(sorted(_SUFFIXES))} (FITS also with "
+        f"{' '.join(_PACKED)}) and .zarr folders"
+    )
+
+
+def _kind(path: Path) -> str | None:
+    """Format that a file's suffix promises."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _PACKED:
+        inner = _SUFFIXES.get(suffixes[-2]) if len(suffixes) > 1 else None
+        return inner if inner == "fits" else None
+    return _SUFFIXES.get(suffixes[-1]) if suffixes else None
