@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -81,10 +82,10 @@ def compare(path: Path) -> dict[str, float]:
         with np.load(path) as file:
             stored = {key: file[key] for key in file.files}
         names = [name for name in ("img", "kernel", "tilt") if f"init_{name}" in stored]
-        steps = len(stored["noise_img"])
+        steps = len(stored["norm"])
         priors = {name: _prior(stored, name, steps) for name in names}
         measurement = torch.from_numpy(stored["measurement"])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} is not a stored trajectory that can be compared ({error})") from None
 
     unknowns = {
@@ -108,7 +109,9 @@ def compare(path: Path) -> dict[str, float]:
         PublishedTurbulence() if "tilt" in names else PublishedBlur(),
         Gaussian(1.0),
         unknowns,
-        sampler=Dps(levels=published_levels(steps), variance="learned", size_invariant=False),
+        sampler=Dps(
+            levels=published_levels(steps), variance="learned", size_invariant=False, bounded=False
+        ),
         seeds=[0],
         callback=record,
         noise=_Recorded(stored),

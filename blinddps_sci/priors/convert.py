@@ -6,7 +6,6 @@ architecture is recognised by the keys and shapes.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -33,13 +32,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise PriorError(f"no checkpoint at {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle fails in any way: IndexError, struct.error, ...
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PriorError(
             f"{path} is not a plain state dict of tensors and is not opened ({first[:160]})"
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()) or not state:
+    plain = isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    )
+    if not plain or not state:
         raise PriorError(f"{path} holds no state dict; expected tensors by name, as guided diffusion saves")
     return state
 
@@ -54,9 +56,8 @@ def _recognise(state: dict[str, Tensor], path: Path) -> str:
             return name
         different = {key for key in shapes.keys() | expected.keys() if shapes.get(key) != expected.get(key)}
         if len(different) < fewest:
-            closest, fewest = f"{name!r} ({len(different)} tensors differ, e.g. {min(different)})", len(
-                different
-            )
+            fewest = len(different)
+            closest = f"{name!r} ({fewest} tensors differ, e.g. {min(different)})"
     near = f"; closest is {closest}" if closest else ""
     raise PriorError(
         f"{path} is none of the published architectures {', '.join(PUBLISHED)}{near}; networks trained "

@@ -91,4 +91,4 @@ class PlanewisePrior:
         if planes == 1:
             return self.prior(x, sigma)
         flat = self.prior(x.flatten(0, 1)[:, None], sigma.repeat_interleave(planes))
-        return flat[:, 0].unflatten(0, (len(x), planes))
+        return flat.reshape(x.shape)

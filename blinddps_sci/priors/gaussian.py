@@ -89,4 +89,5 @@ class StationaryGaussianPrior:
                 f"the prior's spectrum is {tuple(self.power.shape)} and the field {tuple(x.shape[-2:])}"
             )
         gain = self.power / (self.power + broadcast_sigma(sigma, x) ** 2)
-        return self.mean + torch.fft.ifft2(gain * torch.fft.fft2(x - self.mean)).real
+        smooth: Tensor = torch.fft.ifft2(gain * torch.fft.fft2(x - self.mean)).real
+        return self.mean + smooth

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,7 +25,10 @@ from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, VPDenoiser
 
 __all__ = ["PriorCard", "load_denoiser", "read_card", "save_denoiser"]
 
+Parameterisation = Literal["edm", "vp"]
+
 _FORMAT = "blinddps-prior-1"
+_DTYPES = (torch.float16, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class PriorCard:
 
     role: str
     net: dict[str, Any]
-    parameterisation: Literal["edm", "vp"]
+    parameterisation: Parameterisation
     size: int
     labels: list[str] = field(default_factory=list)
     sigma_data: float = 0.5
@@ -70,11 +73,15 @@ class PriorCard:
     sha256: str = ""
 
 
+def _digest_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensors[name].numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -96,7 +103,10 @@ def save_denoiser(
     }
     card = PriorCard(**{**asdict(card), "sha256": _digest(tensors)})
     partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial, metadata={"format": _FORMAT, "card": json.dumps(asdict(card))})
+    text = json.dumps(asdict(card))
+    metadata = {"format": _FORMAT, "card": text, "card_sha256": _digest_of_text(text)}
+    save_file(tensors, partial, metadata=metadata)
+    partial.chmod(0o644)  # safetensors makes it readable by its owner only
     os.replace(partial, path)
     return card
 
@@ -118,9 +128,14 @@ def read_card(path: Path) -> PriorCard:
         raise PriorError(f"{path} is damaged or not a safetensors file ({error})") from None
     if metadata.get("format") != _FORMAT:
         raise PriorError(f"{path} has no description of its network; `blinddps convert` makes a usable file")
+    text = metadata.get("card", "")
+    expected = _digest_of_text(text)
+    # Files written before descriptions had a checksum carry none.
+    if metadata.get("card_sha256", expected) != expected:
+        raise PriorError(f"the description in {path} does not match its checksum; fetch the file again")
     try:
-        return PriorCard(**json.loads(metadata["card"]))
-    except (KeyError, TypeError, ValueError) as error:
+        return PriorCard(**json.loads(text))
+    except (TypeError, ValueError) as error:
         raise PriorError(f"the description in {path} is damaged ({error})") from None
 
 
@@ -138,14 +153,19 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise PriorError(f"{path} is damaged or not a safetensors file ({error})") from None
-    if _digest(tensors) != card.sha256:
+    if any(tensor.dtype not in _DTYPES for tensor in tensors.values()) or _digest(tensors) != card.sha256:
         raise PriorError(f"the weights in {path} do not match their checksum; fetch the file again")
-    net = UNet(UNetConfig(**card.net))
     try:
+        net = UNet(UNetConfig(**card.net))
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise PriorError(f"the weights in {path} do not fit its architecture: {error}") from None
     net.requires_grad_(False).eval()
+    if card.parameterisation not in get_args(Parameterisation):
+        raise PriorError(
+            f"{path} is of the parameterisation {card.parameterisation!r}; known are "
+            f"{', '.join(get_args(Parameterisation))}: update the package or fetch the file again"
+        )
     if card.parameterisation == "edm":
         return EDMDenoiser(net, card.labels, sigma_data=card.sigma_data), card
     return VPDenoiser(net, card.labels, steps=card.vp_steps), card

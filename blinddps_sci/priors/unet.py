@@ -62,7 +62,7 @@ class UNetConfig:
     @property
     def factor(self) -> int:
         """Sides of the input must be multiples of this."""
-        return 2 ** (len(self.channel_mult) - 1)
+        return int(2 ** (len(self.channel_mult) - 1))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON-able values."""
@@ -187,7 +187,7 @@ class Resample(nn.Module):
 class Block(nn.Sequential):
     """Layers applied in turn, each given the embedding where it takes one."""
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # type: ignore[override]
         """Map ``x`` (B, C, H, W)."""
         for layer in self:
             x = layer(x) if isinstance(layer, nn.Conv2d) else layer(x, emb)

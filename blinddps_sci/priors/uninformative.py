@@ -72,4 +72,3 @@ class UniformPrior:
         shift = torch.where(b > 0, near, beyond)
         mean = (distance + s * shift).clamp(-half, half)
         return centre + flip * mean
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from blinddps_sci.sampling.unknown import Unknown
 
 __all__ = ["Dps"]
 
+Rule = Literal["sqrt-abar", "constant"]
+Variance = Literal["small", "large", "learned"]
+
+_RULES, _VARIANCES = get_args(Rule), get_args(Variance)
 _PUBLISHED_STEPS = 1000
 _PUBLISHED_SIZE = 3 * 256 * 256
 
@@ -42,7 +46,7 @@ class _Level:
 
     @property
     def sigma(self) -> float:
-        return float(sigma_of(np.float64(self.abar)))
+        return sigma_of(self.abar)
 
 
 def _ladder(abar: np.ndarray) -> list[_Level]:
@@ -78,11 +82,20 @@ class Dps:
     unit : float
         Data units per unit of the network's domain; the published algorithm has one.
     size_invariant : bool
-        Measure the residual by its root mean square instead of its norm, so that the guidance of
-        a pixel does not depend on how large the image is. Equal to the published norm for an
-        image of 3 x 256 x 256.
+        Scale the norm by ``sqrt(pixels / (3 x 256 x 256))``, so that the guidance of a pixel depends
+        on the residuals about it and not on how large the image is. Equal to the published norm
+        for an image of that size.
+    bounded : bool
+        Shorten the step where it would carry an image past the least-squares fit. Without it the
+        residual cannot fall below the length of a step, however low the noise is.
     levels : ndarray, optional
-        ``abar`` of every step, noisiest first; by default the continuous linear schedule.
+        ``abar`` of every step, noisiest first; by default the continuous linear schedule. Their
+        number replaces ``steps``, and the guidance is not scaled by it.
+
+    Raises
+    ------
+    ConfigError
+        If the steps are none, the unit is not positive, or rule or variance has another name.
 
     Notes
     -----
@@ -98,11 +111,23 @@ class Dps:
 
     steps: int = _PUBLISHED_STEPS
     weight: float = 1.0
-    rule: Literal["sqrt-abar", "constant"] = "sqrt-abar"
-    variance: Literal["small", "large", "learned"] = "small"
+    rule: Rule = "sqrt-abar"
+    variance: Variance = "small"
     unit: float = 1.0
     size_invariant: bool = True
+    bounded: bool = True
     levels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.levels is not None:
+            object.__setattr__(self, "steps", len(self.levels))
+        if self.steps < 1 or not self.unit > 0:
+            raise ConfigError(
+                f"{self.steps} steps with the unit {self.unit!r}: give at least one step and a positive unit"
+            )
+        for name, value, allowed in (("rule", self.rule, _RULES), ("variance", self.variance, _VARIANCES)):
+            if value not in allowed:
+                raise ConfigError(f"unknown {name} {value!r}; give one of {', '.join(allowed)}")
 
     def ladder(self) -> list[_Level]:
         """Return the steps' coefficients, noisiest first."""
@@ -125,6 +150,7 @@ class Dps:
         """
         ladder = self.ladder()
         scale = self.weight * (1.0 if self.levels is not None else _PUBLISHED_STEPS / self.steps)
+        size = self._size(data, likelihood)
         states = {}
         for name, unknown in unknowns.items():
             like = torch.empty((len(data), *unknown.shape), device=data.device, dtype=data.dtype)
@@ -135,23 +161,28 @@ class Dps:
                 inputs = {name: state.detach().requires_grad_() for name, state in states.items()}
                 estimates, log_variances = self._denoise(inputs, unknowns, level)
                 values = {name: unknowns[name].physical(z0) for name, z0 in estimates.items()}
-                energy, norm = self._energy(data, operator, likelihood, values)
+                norm = self._norm(data, operator, likelihood, values)
                 penalties = [u.penalty(estimates[name]) for name, u in unknowns.items() if u.penalty]
-                objective = energy + sum(penalties, torch.zeros_like(energy))
+                objective = norm * size + sum(penalties, torch.zeros_like(norm))
                 gradients = torch.autograd.grad(objective.sum(), list(inputs.values()))
-            rule = np.sqrt(level.abar) if self.rule == "sqrt-abar" else 1.0
+            step = scale * (np.sqrt(level.abar) if self.rule == "sqrt-abar" else 1.0)
+            pull = torch.full_like(norm, step)
+            if self.bounded:
+                pull = torch.minimum(pull, norm.detach() / size)
             last = index == len(ladder) - 1
             for (name, unknown), gradient in zip(unknowns.items(), gradients, strict=True):
                 z0 = estimates[name].detach()
-                step = scale * rule * unknown.weight * unknown.physical.precondition(z0, gradient)
-                state = level.from_estimate * z0 + level.from_state * states[name] - step
+                guidance = unknown.weight * unknown.physical.precondition(z0, gradient)
+                guided = broadcast_sigma(pull, guidance) * guidance
+                state = level.from_estimate * z0 + level.from_state * states[name] - guided
                 if not last:
                     draw = noise(name, Role.ANCESTRAL, index, unknown.sites, state)
                     state = state + torch.exp(0.5 * log_variances[name].detach()) * draw
                 states[name] = state
             physical = {name: value.detach() for name, value in values.items()}
             if callback is not None:
-                callback(Progress(index + 1, len(ladder), level.sigma, physical, states, norm.detach()))
+                taken = dict(states)
+                callback(Progress(index + 1, len(ladder), level.sigma, physical, taken, norm.detach()))
         return physical, states
 
     def _denoise(
@@ -177,16 +208,16 @@ class Dps:
             log_variances[name] = log_variance
         return estimates, log_variances
 
-    def _energy(
+    def _norm(
         self, data: Tensor, operator: Operator, likelihood: Likelihood, values: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the function whose gradient guides the chains and the residual norm, both (B,).
-
-        Its gradient is that of the noise-weighted residual's un-squared norm.
-        """
+    ) -> Tensor:
+        """Return the norm of the noise-weighted residual, (B,), in units of the network's domain."""
         whitened = likelihood.residual(operator.forward(values), data).flatten(1)
-        level = likelihood.noise_level(data) / self.unit
-        norm = torch.linalg.vector_norm(whitened, dim=1) * level
+        return torch.linalg.vector_norm(whitened, dim=1) * likelihood.noise_level(data) / self.unit
+
+    def _size(self, data: Tensor, likelihood: Likelihood) -> Tensor:
+        """Return the factor (B,) by which the norm is scaled for the number of observed pixels."""
         if not self.size_invariant:
-            return norm, norm
-        return norm * (likelihood.count(data) / _PUBLISHED_SIZE).sqrt(), norm
+            return torch.ones(len(data), device=data.device, dtype=data.dtype)
+        # An item without an observed pixel has no pull, whatever its size.
+        return (likelihood.count(data).clamp(min=1) / _PUBLISHED_SIZE).sqrt().to(data)

@@ -83,7 +83,8 @@ def sample(
     Raises
     ------
     ConfigError
-        If the unknowns are not the operator's inputs, or there is not one seed per problem.
+        If the unknowns are not the operator's inputs, there is not one seed per problem, or no
+        sample is asked for.
     """
     if set(unknowns) != set(operator.inputs):
         raise ConfigError(
@@ -91,6 +92,8 @@ def sample(
         )
     if len(seeds) != len(data):
         raise ConfigError(f"{len(data)} problems were given with {len(seeds)} seeds; give one seed each")
+    if samples < 1:
+        raise ConfigError(f"{samples} samples were asked for; give at least one")
     streams = [s if isinstance(s, Stream) else Stream(s) for s in seeds]
     repeated = [replace(s, sample=s.sample + draw) for draw in range(samples) for s in streams]
     batch = data.repeat(samples, *(1,) * (data.ndim - 1))
@@ -99,12 +102,16 @@ def sample(
     )
     with torch.no_grad():
         chi2 = reduced_chi2(likelihood, operator.forward(values), batch)
-    finite = all(bool(torch.isfinite(value).all()) for value in values.values())
-    shaped = (samples, len(data))
+    # The states too: a clamp hides an infinite chain in its estimate.
+    finite = all(bool(torch.isfinite(v).all()) for v in (*values.values(), *states.values()))
+
+    def by_draw(batched: Tensor) -> Tensor:
+        return batched.reshape(samples, len(data), *batched.shape[1:])
+
     return Posterior(
-        samples={name: value.unflatten(0, shaped) for name, value in values.items()},
-        chi2=chi2.unflatten(0, shaped),
+        samples={name: by_draw(value) for name, value in values.items()},
+        chi2=by_draw(chi2),
         status=Status.COMPLETE if finite else Status.NOT_FINITE,
         evaluations=sampler.steps,
-        states={name: state.unflatten(0, shaped) for name, state in states.items()},
+        states={name: by_draw(state) for name, state in states.items()},
     )

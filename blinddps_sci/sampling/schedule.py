@@ -7,6 +7,7 @@ of steps.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,9 @@ from blinddps_sci.priors.wrap import linear_betas
 __all__ = ["LinearVP", "published_levels", "sigma_of"]
 
 
-def sigma_of(abar: np.ndarray) -> np.ndarray:
+def sigma_of(abar: float) -> float:
     """Return the variance-exploding noise level ``sqrt((1 - abar) / abar)``."""
-    return np.sqrt((1 - abar) / abar)
+    return math.sqrt((1 - abar) / abar)
 
 
 def published_levels(steps: int) -> np.ndarray:
@@ -72,4 +73,5 @@ class LinearVP:
     def levels(self, steps: int, *, sigma_max: float = 80.0, sigma_min: float = 0.01) -> np.ndarray:
         """Return ``abar`` at ``steps`` equally spaced times, (steps,), noisiest first."""
         times = np.linspace(self.time(sigma_max), self.time(sigma_min), steps)
-        return np.exp(self.log_abar(torch.from_numpy(times)).numpy())
+        levels: np.ndarray = self.log_abar(torch.from_numpy(times)).exp().numpy()
+        return levels

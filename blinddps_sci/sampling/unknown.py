@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from blinddps_sci.errors import ConfigError
 from blinddps_sci.operators.centroid import recentre
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
@@ -95,14 +97,20 @@ class KernelMap(Identity):
     ----------
     centred : bool
         Whether to fix the centroid (the published code does not).
+    mixing : Tensor, (N, N), optional
+        Rows that sum to one: the kernel of each node is this average of the nodes' kernels, which
+        makes neighbours alike.
     """
 
     centred: bool = True
+    mixing: Tensor | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the normalised kernels of ``z`` (B, N, K, K)."""
         positive = (0.5 * (z + 1)).clamp(min=0)
         kernel = positive / positive.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
+        if self.mixing is not None:
+            kernel = torch.einsum("mn,bnij->bmij", self.mixing.to(kernel), kernel)
         return recentre(kernel) if self.centred else kernel
 
     def inverse(self, value: Tensor) -> Tensor:
@@ -173,8 +181,14 @@ class Unknown:
         Extra cost of the clean estimate on the domain, (B, C, H, W) to (B,).
     clamp : (float, float), optional
         Range of the clean estimate; None for no limits.
-    sites : sequence of Site
-        Absolute position of each of the C planes, for the noise.
+    sites : sequence of Site, optional
+        Absolute position of each of the C planes, for the noise; by default all planes start at
+        the origin and are told apart by their number.
+
+    Raises
+    ------
+    ConfigError
+        If there is not one site for each plane.
     """
 
     prior: Prior
@@ -183,4 +197,13 @@ class Unknown:
     weight: float = 1.0
     penalty: Callable[[Tensor], Tensor] | None = None
     clamp: tuple[float, float] | None = (-1.0, 1.0)
-    sites: Sequence[Site] = (Site(),)
+    sites: Sequence[Site] = ()
+
+    def __post_init__(self) -> None:
+        planes = self.shape[0]
+        if not self.sites:
+            object.__setattr__(self, "sites", tuple(Site(component=c) for c in range(planes)))
+        elif len(self.sites) != planes:
+            raise ConfigError(
+                f"{len(self.sites)} sites were given for an unknown of {planes} planes; give one for each"
+            )

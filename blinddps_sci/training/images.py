@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,41 +26,50 @@ __all__ = ["LABELS", "Pack", "held_out"]
 LABELS = ("astro", "micro", "generic", "unlabelled")
 """Domain labels of the image network; the last stands for 'not told'."""
 
+_KEPT_FOR_TESTS = {"hubble_deep_field", "moon", "cell", "retina"}
+"""Pictures of scikit-image that the demo and the benchmark restore."""
+
 _SCALES = (1.0, 0.7, 0.5, 0.35)
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _FITS = {".fits", ".fit", ".fts"}
 
 
 def held_out(path: Path) -> bool:
-    """Say whether an image belongs to the tenth that is never trained on (by its file name)."""
-    return zlib.crc32(path.name.encode()) % 10 == 0
+    """Say whether an image is never trained on: a tenth, by file name, and scikit-image's own."""
+    return zlib.crc32(path.name.encode()) % 10 == 0 or path.stem in _KEPT_FOR_TESTS
 
 
-def _planes(path: Path, domain: str) -> Iterator[np.ndarray]:
-    """Yield the 2-D planes of one file, linear for FITS, as stored otherwise."""
+def _planes(path: Path, domain: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the 2-D planes of one file on [0, 1]: 8-bit pictures as stored, others by `display`."""
     if path.suffix.lower() in _FITS:
         with fits.open(path) as hdus:
             for hdu in hdus:
                 if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
-                    yield np.nan_to_num(np.asarray(hdu.data, dtype=np.float32))
+                    yield display(_finite(hdu.data), rng)
         return
-    image = np.asarray(imread(path), dtype=np.float32)
+    stored = imread(path)
+    image, shown = _finite(stored), stored.dtype == np.uint8
+    planes: Iterable[np.ndarray] = [image] if image.ndim == 2 else []
     if image.ndim == 3 and image.shape[-1] in (3, 4):
         channels = image[..., :3]
         # Each colour of an astronomical composite is a filter of its own.
-        yield from np.moveaxis(channels, -1, 0) if domain == "astro" else [channels.mean(-1)]
-    elif image.ndim == 2:
-        yield image
+        planes = np.moveaxis(channels, -1, 0) if domain == "astro" else [channels.mean(-1)]
+    for plane in planes:
+        yield plane / 255 if shown else display(plane, rng)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(np.asarray(values, dtype=np.float32), posinf=0.0, neginf=0.0)
 
 
 def display(flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Stretch a linear image to [0, 1] as a display would: percentiles, linear or asinh."""
     low, high = np.percentile(flux, [rng.uniform(0.1, 2), rng.uniform(99.0, 99.95)])
-    scaled = (flux - low) / max(high - low, 1e-12)
+    scaled: np.ndarray = (flux - low) / max(high - low, 1e-12)
     if rng.random() < 0.5:
         softening = np.exp(rng.uniform(np.log(0.02), np.log(0.5)))
         scaled = np.arcsinh(scaled / softening) / np.arcsinh(1 / softening)
-    return np.clip(scaled, 0, 1)
+    return scaled.clip(0, 1)
 
 
 def _levels(plane: np.ndarray, smallest: int) -> Iterator[np.ndarray]:
@@ -102,13 +111,13 @@ class Pack:
         planes: list[np.ndarray] = []
         domains: list[int] = []
         for path in sorted(folder.rglob("*")):
-            suffix = path.suffix.lower()
-            if suffix not in _PICTURES | _FITS or "psf" in path.parts or held_out(path):
+            # What lies above the folder must not decide: its own name may, a home's may not.
+            parts = (folder.name, *path.relative_to(folder).parts[:-1])
+            if path.suffix.lower() not in _PICTURES | _FITS or "psf" in parts or held_out(path):
                 continue
-            domain = next((label for label in LABELS[:2] if label in path.parts), "generic")
-            for plane in _planes(path, domain):
-                shown = display(plane, rng) if suffix in _FITS else plane / 255
-                levels = list(_levels(shown, size))
+            domain = next((label for label in LABELS[:2] if label in parts), "generic")
+            for plane in _planes(path, domain, rng):
+                levels = list(_levels(plane, size))
                 planes += levels
                 domains += [LABELS.index(domain)] * len(levels)
         names = sorted(SCENES)
@@ -116,7 +125,7 @@ class Pack:
             name = names[index % len(names)]
             scene = display(random_scene((2 * size, 2 * size), rng, name), rng)
             planes.append(np.rint(scene * 255).astype(np.uint8))
-            domains.append(LABELS.index(SCENES[name][0]))
+            domains.append(LABELS.index(SCENES[name].domain))
         if not planes:
             raise InputError(f"{folder} holds no image of at least {size} pixels; give --data another folder")
         return cls(planes, np.array(domains))
@@ -147,7 +156,8 @@ class Pack:
         areas = np.array([plane.size for plane in self.planes], dtype=float)
         for domain in np.unique(self.domains):
             areas[self.domains == domain] /= areas[self.domains == domain].sum()
-        return areas / areas.sum()
+        chances: np.ndarray = areas / areas.sum()
+        return chances
 
     def batches(self, count: int, size: int, seed: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield batches for ever: patches (B, 1, size, size) on [-1, 1] and labels (B,)."""
@@ -166,9 +176,9 @@ class Pack:
 
 def _patch(plane: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     y, x = (rng.integers(0, side - size + 1) for side in plane.shape)
-    patch = plane[y : y + size, x : x + size].astype(np.float32)
+    patch: np.ndarray = plane[y : y + size, x : x + size].astype(np.float32)
     patch = (patch + rng.random(patch.shape, dtype=np.float32) - 0.5) / 255
-    patch = np.rot90(patch, rng.integers(4))
+    patch = np.rot90(patch, int(rng.integers(4)))
     if rng.random() < 0.5:
         patch = patch.T
     gamma, gain = float(np.exp(rng.normal(0, 0.2))), float(np.exp(rng.uniform(np.log(0.5), np.log(1.25))))

@@ -38,7 +38,7 @@ def kernel_batches(
 
 
 def _turned(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    turned = np.rot90(kernel, rng.integers(4))
+    turned = np.rot90(kernel, int(rng.integers(4)))
     if rng.random() < 0.5:
         turned = turned.T
     # An even kernel's centre is off the square's, so turning moves it by a pixel.

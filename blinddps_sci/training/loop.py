@@ -44,7 +44,8 @@ def denoising_loss(
     s = broadcast_sigma(sigma, clean)
     weight = (s**2 + denoiser.sigma_data**2) / (s * denoiser.sigma_data) ** 2
     error = denoiser(clean + s * noise, sigma, label) - clean
-    return (weight * error**2).flatten(1).mean(dim=1)
+    losses: Tensor = (weight * error**2).flatten(1).mean(dim=1)
+    return losses
 
 
 class Trainer:

@@ -90,10 +90,12 @@ def load_recipe(name: str) -> Recipe:
     if path.suffix != ".toml" or not path.is_file():
         raise ConfigError(f"no recipe {name!r}; give one of {', '.join(RECIPES)} or a TOML file")
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name} is not valid TOML: {error}") from None
     net = fields.pop("net", {})
+    if not isinstance(net, dict):
+        raise ConfigError(f"{name}: net is {net!r}; give a table [net] with the fields of the network")
     for kind, given in ((UNetConfig, net), (Recipe, fields)):
         known = {f.name for f in dataclasses.fields(kind)}
         unknown = sorted(set(given) - known)

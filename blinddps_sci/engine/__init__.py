@@ -1,0 +1,1 @@
+"""Running a restoration: the only place where torch meets files and, later, Dask."""

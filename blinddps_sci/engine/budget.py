@@ -1,0 +1,90 @@
+"""What a job costs on this machine, said and checked before its first step."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+import torch
+
+from blinddps_sci.engine.job import Job
+from blinddps_sci.priors.unet import UNetConfig
+from blinddps_sci.priors.wrap import Denoiser
+from blinddps_sci.tiling import Budget, check, estimate
+
+__all__ = ["bytes_per_pixel", "check_job", "cost", "seconds_per_evaluation"]
+
+_GIB = 2**30
+_KEPT_PER_BLOCK = 8
+"""Activations that one residual block keeps for its gradient, in units of its output (measured)."""
+
+
+def bytes_per_pixel(config: UNetConfig) -> float:
+    """Return the activations that a network keeps for its gradient, per pixel of its input."""
+    total = 0.0
+    blocks = 2 * config.num_res_blocks + 1
+    for level, mult in enumerate(config.channel_mult):
+        total += blocks * _KEPT_PER_BLOCK * mult * config.model_channels / 4**level
+    return 4 * total
+
+
+def seconds_per_evaluation(job: Job, repeats: int = 3) -> float:
+    """Return the time of one call of the image prior on the largest tile, with its gradient.
+
+    Measured here and now, one draw at a time; the fastest of a few.
+    """
+    x = torch.zeros((1, 1, *job.plan.largest_tile()), device=job.device, requires_grad=True)
+    sigma = torch.ones(1, device=job.device)
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        torch.autograd.grad(job.image_prior(x, sigma).sum(), x)
+        if job.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def cost(job: Job, seconds: float | None = None) -> Budget:
+    """Return what a job needs; its duration too if the seconds per evaluation are given."""
+    prior = job.image_prior
+    per_pixel = bytes_per_pixel(prior.net.config) if isinstance(prior, Denoiser) else 4.0
+    return estimate(
+        job.plan,
+        samples=job.config.samples,
+        chains=job.config.chains,
+        steps=job.config.steps,
+        bytes_per_pixel=per_pixel,
+        batch=job.draws,
+        seconds_per_evaluation=seconds,
+    )
+
+
+def check_job(job: Job, folder: Path, seconds: float | None = None) -> Budget:
+    """Return what a job needs, or refuse it with the numbers.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    folder : Path
+        Where its output goes.
+    seconds : float, optional
+        Time of a network call, for the duration.
+
+    Raises
+    ------
+    BudgetError
+        If the memory or the disk does not suffice.
+    """
+    budget = cost(job, seconds)
+    if job.config.memory_limit is not None:
+        memory = int(job.config.memory_limit * _GIB)
+    elif job.device.type == "cuda":
+        memory = int(torch.cuda.mem_get_info(job.device)[0])
+    else:
+        memory = int(psutil.virtual_memory().available)
+    check(budget, memory_limit=memory, disk_free=shutil.disk_usage(folder).free)
+    return budget

@@ -1,0 +1,146 @@
+"""The configuration border: every option of a restoration, checked once.
+
+The command line, a TOML file and the keywords of `blinddps_sci.restore` all end here. A
+preset is applied first and explicit options override it; unknown fields are errors.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from blinddps_sci.errors import ConfigError
+
+__all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_toml"]
+
+QUALITIES: dict[str, dict[str, int]] = {
+    "fast": {"steps": 200, "chains": 1, "samples": 2},
+    "default": {"steps": 500, "chains": 1, "samples": 4},
+    "best": {"steps": 1000, "chains": 1, "samples": 8},
+}
+"""What each preset of ``quality`` sets."""
+
+
+class RestoreConfig(BaseModel):
+    """Options of a restoration; the fields are the command line's options.
+
+    Raises
+    ------
+    ConfigError
+        From `make_config`, if a value is not allowed or a field is unknown.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hdu: int | str | None = Field(None, description="FITS extension: number, name or NAME,VERSION")
+    region: str | None = Field(None, description="part of the image: y0:y1,x0:x1")
+    channel: int | str | None = Field(None, description="one channel, by number or name")
+    model: Literal["blur"] = Field("blur", description="what happened to the image; frames are independent")
+    prior: str = Field("generic", description="domain label (astro, micro, generic, unlabelled) or weights")
+    kernel_prior: str = Field("shipped", description="shipped, weights, uniform or gaussian")
+    psf: Literal["per-tile", "smooth", "shared"] = Field("smooth", description="how the PSF may vary")
+    psf_size: int = Field(32, ge=3, le=256, description="side of the PSF, pixels")
+    psf_file: str | None = Field(None, description="known PSF (FITS, TIFF or npy): not blind")
+    sampler: Literal["dps"] = Field("dps", description="sampling method")
+    quality: Literal["fast", "default", "best"] = Field(
+        "default", description="preset of steps, chains and samples"
+    )
+    steps: int = Field(500, ge=2, le=100_000, description="network evaluations per sample")
+    chains: int = Field(1, ge=1, le=64, description="independent chains, each giving `samples` draws")
+    samples: int = Field(4, ge=1, le=1024, description="posterior draws of each chain")
+    noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")
+    tile: int = Field(256, ge=32, description="side of a tile, pixels")
+    overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
+    unit: int = Field(1024, ge=32, description="side of a unit of work, one shard, pixels")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
+    keep_trajectory: int = Field(0, ge=0, description="snapshots of the sampling to keep")
+    memory_limit: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="memory to stay below, GiB"
+    )
+
+    @field_validator("noise")
+    @classmethod
+    def _noise(cls, value: str) -> str:
+        parse_noise(value)
+        return value
+
+    @model_validator(mode="after")
+    def _tiles(self) -> RestoreConfig:
+        if self.overlap > self.tile // 2:
+            raise ValueError(
+                f"overlap {self.overlap} leaves no core in a tile of {self.tile}; "
+                f"lower overlap to at most {self.tile // 2} or raise tile"
+            )
+        if self.unit < self.tile:
+            raise ValueError(f"unit {self.unit} is smaller than tile {self.tile}; raise unit or lower tile")
+        return self
+
+
+def parse_noise(text: str) -> tuple[str, tuple[float, ...]]:
+    """Split a noise option into its model and numbers.
+
+    Returns
+    -------
+    (str, tuple of float)
+        ``auto``, ``poisson``, ``gaussian`` with (sigma,) or ``poisson-gaussian`` with (gain, read).
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    model, _, rest = text.partition(":")
+    wanted = {"auto": 0, "poisson": 0, "gaussian": 1, "poisson-gaussian": 2}
+    try:
+        numbers = tuple(float(part) for part in rest.split(",")) if rest else ()
+    except ValueError:
+        numbers = ()
+    if model not in wanted or len(numbers) != wanted[model] or not all(0 < n < float("inf") for n in numbers):
+        raise ValueError(
+            f"noise {text!r} is not one of gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ, auto "
+            "(numbers greater than zero)"
+        )
+    return model, numbers
+
+
+def make_config(options: Mapping[str, Any]) -> RestoreConfig:
+    """Return the configuration of explicit options over the preset that they name.
+
+    Raises
+    ------
+    ConfigError
+        One line naming the option, what was given and what is allowed.
+    """
+    preset = QUALITIES.get(str(options.get("quality", "default")), {})
+    try:
+        return RestoreConfig(**{**preset, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            allowed = ", ".join(sorted(RestoreConfig.model_fields))
+            raise ConfigError(f"unknown option {where!r}; the options are {allowed}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        given = f" (given {first['input']!r})" if where else ""
+        raise ConfigError(f"{where + ': ' if where else ''}{message}{given}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the options in a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None

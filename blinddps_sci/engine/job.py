@@ -1,0 +1,232 @@
+"""A job: one stack's resolved restoration, ready to be run unit by unit.
+
+Everything that is decided once for the whole stack is decided here (the plan, the stretch,
+the noise, the networks), and all of it enters the fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from xarray import Dataset
+
+from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.known_psf import read_psf
+from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
+from blinddps_sci.errors import ConfigError, InputError, PriorError
+from blinddps_sci.io import check_finite, overview, read_window
+from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
+from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
+from blinddps_sci.tiling.plan import Plan
+
+__all__ = ["ALGORITHM", "Job", "prepare"]
+
+ALGORITHM = 1
+"""Raised whenever the same configuration would give another answer."""
+
+_SAMPLE_SIDE = 1024
+_UNINFORMATIVE: dict[str, Prior] = {"uniform": UniformPrior(), "gaussian": IndependentGaussianPrior()}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A restoration of one stack.
+
+    Parameters
+    ----------
+    config : RestoreConfig
+        The options.
+    dataset : Dataset
+        The input, lazy.
+    plan : Plan
+        Units and tiles of one image plane, and the number of planes.
+    stretch : LinearStretch or AsinhStretch
+        Between flux and the image network's domain.
+    noise : NoiseModel
+        Of the detector, in data units.
+    image_prior, kernel_prior : Prior
+        Denoisers of one tile and of one kernel.
+    known_psf : ndarray, (K, K), optional
+        The PSF of a non-blind problem.
+    weights : mapping of str to str
+        Digest of each network's weights, and of a known PSF.
+    device : torch.device
+        Where to compute.
+    """
+
+    config: RestoreConfig
+    dataset: Dataset
+    plan: Plan
+    stretch: LinearStretch | AsinhStretch
+    noise: NoiseModel
+    image_prior: Prior
+    kernel_prior: Prior
+    known_psf: np.ndarray | None
+    weights: Mapping[str, str]
+    device: torch.device
+
+    @property
+    def leading(self) -> dict[str, int]:
+        """Sizes of the axes before (y, x), in order; each combination is one plane."""
+        return {str(dim): size for dim, size in self.dataset["data"].sizes.items() if dim not in ("y", "x")}
+
+    def index(self, plane: int) -> dict[str, int]:
+        """Return the position of a plane along the leading axes."""
+        sizes = self.leading
+        where = np.unravel_index(plane, tuple(sizes.values())) if sizes else ()
+        return {dim: int(i) for dim, i in zip(sizes, where, strict=True)}
+
+    @property
+    def draws(self) -> int:
+        """Posterior draws of every plane."""
+        return self.config.chains * self.config.samples
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which a canvas exceeds the data."""
+        return self.plan.halo
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Everything that decides the answer, as plain values."""
+        return {
+            "algorithm": ALGORITHM,
+            "config": self.config.model_dump(mode="json", exclude={"device", "memory_limit"}),
+            "input": self.dataset.attrs.get("identity", {}),
+            "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
+            "noise": asdict(self.noise),
+            "weights": dict(self.weights),
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of `summary`; the same fingerprint means the same answer."""
+        return hashlib.sha256(json.dumps(self.summary, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that the option asks for.
+
+    Raises
+    ------
+    ConfigError
+        If a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("device cuda was asked for, but torch sees no GPU; use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
+    """Resolve everything about a restoration before the first step.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        From `open_stack`.
+    config : RestoreConfig
+        The options.
+
+    Raises
+    ------
+    InputError
+        If no pixel is finite.
+    PriorError, ConfigError
+        If a prior, the PSF file or the device cannot be had.
+    """
+    device = choose_device(config.device)
+    image_prior, image_card = load_prior(config.prior, "image")
+    if image_prior.net.config.in_channels != 1:
+        raise PriorError(
+            f"prior {config.prior!r} is of images with {image_prior.net.config.in_channels} channels; "
+            "planes are restored one by one, so give a network of one channel"
+        )
+    weights = {"image": image_card.sha256}
+    known_psf = None if config.psf_file is None else read_psf(config.psf_file)
+    if known_psf is not None:
+        weights["psf"] = hashlib.sha256(known_psf.tobytes()).hexdigest()
+    size = config.psf_size if known_psf is None else known_psf.shape[0]
+    kernel_prior: Prior = _UNINFORMATIVE.get(config.kernel_prior, _UNINFORMATIVE["uniform"])
+    if known_psf is None and config.kernel_prior not in _UNINFORMATIVE:
+        network, card = load_prior(config.kernel_prior, "kernel")
+        if card.size != size:
+            raise ConfigError(
+                f"psf_size {size} does not fit the kernel prior, trained on {card.size} pixels; "
+                f"use --psf-size {card.size}, or --kernel-prior uniform for any size"
+            )
+        weights["kernel"] = card.sha256
+        kernel_prior = network.to(device)
+    check_finite(dataset)
+    data = dataset["data"]
+    leading = [size for dim, size in data.sizes.items() if dim not in ("y", "x")]
+    height, width = data.sizes["y"], data.sizes["x"]
+    plan = Plan(
+        shape=(height, width),
+        planes=int(np.prod(leading, dtype=int)),
+        tile=config.tile,
+        overlap=config.overlap,
+        unit=config.unit,
+        kernel_size=size,
+    )
+    return Job(
+        config=config,
+        dataset=dataset,
+        plan=plan,
+        stretch=choose_stretch(overview(dataset)),
+        noise=choose_noise(config, dataset, _sample(dataset)),
+        image_prior=image_prior.to(device),
+        kernel_prior=kernel_prior,
+        known_psf=known_psf,
+        weights=weights,
+        device=device,
+    )
+
+
+def _sample(dataset: Dataset) -> np.ndarray:
+    """Return a window at full resolution, NaN where masked, of which at least half is usable.
+
+    Without such a window, the one with the most usable pixels.
+
+    Raises
+    ------
+    InputError
+        If no pixel is usable.
+    """
+    fullest, most = None, 0.0
+    for index, y, x in _windows(dataset):
+        window = read_window(dataset, index, y, x)
+        usable = 1.0 - float(window.mask.mean())
+        if usable > most:
+            fullest, most = np.where(window.mask, np.nan, window.data), usable
+        if most >= 0.5:
+            break
+    if fullest is None:
+        raise InputError("no pixel has a finite value with a positive, finite variance; check the error plane")
+    return fullest
+
+
+def _windows(dataset: Dataset) -> Iterator[tuple[dict[str, int], slice, slice]]:
+    """Yield the middle of every plane, then all of them."""
+    sizes = {str(dim): size for dim, size in dataset["data"].sizes.items()}
+    height, width = sizes.pop("y"), sizes.pop("x")
+    planes = [dict(zip(sizes, where, strict=True)) for where in np.ndindex(*sizes.values())]
+
+    def span(start: int, length: int) -> slice:
+        return slice(max(start, 0), min(max(start, 0) + _SAMPLE_SIDE, length))
+
+    for plane in planes:
+        yield plane, span((height - _SAMPLE_SIDE) // 2, height), span((width - _SAMPLE_SIDE) // 2, width)
+    for plane in planes:
+        for y in range(0, height, _SAMPLE_SIDE):
+            for x in range(0, width, _SAMPLE_SIDE):
+                yield plane, span(y, height), span(x, width)

@@ -1,0 +1,152 @@
+"""`restore`: from an image of any kind to its restoration, in one call."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blinddps_sci.engine.budget import check_job
+from blinddps_sci.engine.config import make_config, read_toml
+from blinddps_sci.engine.driver import Event, run_job
+from blinddps_sci.engine.job import Job, prepare
+from blinddps_sci.errors import ConfigError, OutputError
+from blinddps_sci.io import open_stack
+from blinddps_sci.io.export import export_fits, export_tiff, to_ccddata
+from blinddps_sci.io.result import ResultStore, open_result, store_path_for
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.nddata import CCDData
+
+__all__ = ["check_output", "exporter_for", "prepare_restore", "restore"]
+
+_EXPORTERS = {".fits": export_fits, ".fit": export_fits, ".tif": export_tiff, ".tiff": export_tiff}
+
+
+def exporter_for(output: Path) -> Callable[..., None]:
+    """Return the function that writes a store as a file of the output's kind.
+
+    Raises
+    ------
+    OutputError
+        If the extension is neither FITS nor TIFF.
+    """
+    if output.suffix.lower() not in _EXPORTERS:
+        raise OutputError(f"output {output} has no known extension; use .fits or .tif")
+    exporter: Callable[..., None] = _EXPORTERS[output.suffix.lower()]
+    return exporter
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuse an output that cannot be written.
+
+    Raises
+    ------
+    OutputError
+        If its kind is unknown, its folder is missing, or it exists and must not be replaced.
+    """
+    if output.suffix.lower() not in {".zarr", *_EXPORTERS}:
+        raise OutputError(f"output {output} has no known extension; use .zarr, .fits or .tif")
+    if not output.parent.is_dir():
+        raise OutputError(f"folder {output.parent} does not exist; create it or choose another output")
+    for path in (output, store_path_for(output)):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists; choose another name or give --overwrite")
+
+
+def prepare_restore(source: Any, options: dict[str, Any]) -> Job:
+    """Return the job that `restore` would run; nothing is computed or written.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, array, DataArray, NDData
+        As `restore`.
+    options : dict
+        Fields of `RestoreConfig`, and ``config`` for a TOML file whose options they override.
+    """
+    options = dict(options)
+    file = options.pop("config", None)
+    config = make_config({**(read_toml(Path(file)) if file else {}), **options})
+    dataset = open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
+    return prepare(dataset, config)
+
+
+def restore(
+    source: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
+    output: str | PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+    on_start: Callable[[Job], None] | None = None,
+    callback: Callable[[Event], None] | None = None,
+    **options: Any,
+) -> xr.Dataset | CCDData:
+    """Restore an image whose blur is unknown.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, array, DataArray, CCDData or NDData
+        The image: FITS, OME-Zarr, TIFF, or an object in memory, (..., y, x). Several files are
+        frames of one scene and become the axis ``t``.
+    output : path, optional
+        Where the result goes, ``.zarr``, ``.fits`` or ``.tif``; it appears when it is complete.
+        Without it the result is returned in memory.
+    overwrite : bool
+        Whether an existing output may be replaced.
+    on_start : callable, optional
+        Called with the resolved `Job` before the first step.
+    callback : callable, optional
+        Called with an `Event` after every step; an exception it raises ends the run.
+    **options
+        Fields of `RestoreConfig`, e.g. ``prior='astro'``, ``steps=500``, ``noise='gaussian:3'``;
+        ``config='FILE.toml'`` reads them from a file first.
+
+    Returns
+    -------
+    xarray.Dataset or CCDData
+        The restored ``image``, its ``std`` and ``dq`` flags, ``psf_kernel``, ``psf_std`` and
+        ``chi2``, lazily from the store; of a FITS or TIFF output what `open_stack` reads from it. A
+        `CCDData` with uncertainty, mask and WCS if that or an `NDData` was given.
+
+    Raises
+    ------
+    BlindDpsError
+        With one clear line, if input, options or output cannot be used.
+    """
+    from astropy.nddata import NDData
+
+    if output is None:
+        with tempfile.TemporaryDirectory() as folder:
+            kept = restore(
+                source,
+                Path(folder) / "result.zarr",
+                on_start=on_start,
+                callback=callback,
+                **options,
+            )
+            return kept if isinstance(source, NDData) else kept.load()
+    target = Path(output)
+    check_output(target, overwrite)
+    job = prepare_restore(source, options)
+    if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
+        raise ConfigError(f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output")
+    check_job(job, target.parent)
+    if on_start is not None:
+        on_start(job)
+    store_path = store_path_for(target)
+    store = run_job(job, store_path, overwrite=overwrite, callback=callback)
+    answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
+    if target == store_path:
+        return answer if answer is not None else _everything(open_result(store_path))
+    exporter_for(target)(store, target, overwrite=overwrite)
+    shutil.rmtree(store_path)
+    return answer if answer is not None else open_stack(target)
+
+
+def _everything(store: ResultStore) -> xr.Dataset:
+    """Return images, PSFs and chi-squared of a result as one lazy dataset."""
+    psf = store.psf().rename(kernel="psf_kernel", std="psf_std", position="psf_position")
+    return store.dataset().merge(psf).merge(store.chi2())

@@ -1,0 +1,135 @@
+"""What a person reads about a job, a result and a prior, as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blinddps_sci.engine.job import Job
+from blinddps_sci.errors import InputError, PriorError
+from blinddps_sci.io import open_stack
+from blinddps_sci.io.result import ResultStore, open_result
+from blinddps_sci.priors.registry import shipped
+from blinddps_sci.priors.store import PriorCard, read_card
+
+__all__ = ["describe_job", "describe_path", "describe_priors", "describe_result"]
+
+
+def describe_job(job: Job) -> str:
+    """Return what a job will do, a few lines."""
+    sizes = " x ".join(f"{dim}={size}" for dim, size in job.dataset["data"].sizes.items())
+    rows, columns = job.plan.node_grid
+    noise = ", ".join(
+        f"{name} {value:.6g}"
+        for name, value in (
+            ("sigma", job.noise.sigma),
+            ("gain", job.noise.gain),
+            ("read noise", job.noise.read_noise),
+        )
+        if (name == "sigma") == (job.noise.kind == "gaussian") and job.noise.kind != "variance"
+    )
+    psf = "known" if job.known_psf is not None else f"unknown, {job.config.psf}"
+    return "\n".join(
+        [
+            f"input: {sizes}",
+            f"plan: {job.plan.n_units} units, {job.plan.n_tiles} tiles, "
+            f"{rows} x {columns} PSF nodes of {job.plan.kernel_size} px ({psf})",
+            f"stretch: {job.stretch}",
+            f"noise: {job.noise.kind}{' with ' + noise if noise else ''}",
+            f"sampler: {job.config.sampler}, {job.config.steps} steps, {job.draws} draws, "
+            f"seed {job.config.seed}, on {job.device}",
+        ]
+    )
+
+
+def describe_result(path: Path, result: Any) -> str:
+    """Return where a result is and how well it explains the data."""
+    lines = [f"written: {path}"]
+    chi2 = chi2_of(path)
+    if chi2 is not None:
+        lines.append(f"reduced chi-squared of the draws: {chi2:.3f} (expected 1)")
+    return "\n".join(lines)
+
+
+def chi2_of(path: Path) -> float | None:
+    """Return the mean reduced chi-squared of a result (store or FITS), or None if it has none."""
+    if path.suffix == ".zarr":
+        values = open_result(path).chi2().values
+    elif path.suffix.lower() in (".fits", ".fit"):
+        from astropy.io import fits
+
+        values = np.asarray(fits.getdata(path, "CHI2"))
+    else:
+        return None
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def describe_path(path: Path) -> str:
+    """Describe whatever lies at a path: a result store, weights or an image.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if path.suffix == ".safetensors":
+        return _card(path.stem, read_card(path))
+    if path.is_dir():
+        try:
+            return _store(open_result(path))
+        except InputError:
+            pass  # an image in Zarr that we did not write
+    dataset = open_stack(path)
+    shown = {key: value for key, value in dataset.attrs.items() if key not in ("header", "wcs_header")}
+    sizes = " x ".join(f"{dim}={size}" for dim, size in dataset["data"].sizes.items())
+    return "\n".join([f"image: {sizes}", *(f"{key}: {value}" for key, value in shown.items())])
+
+
+def _store(store: ResultStore) -> str:
+    details = store.attrs
+    image = store.dataset()["image"]
+    chi2 = store.chi2().values
+    lines = [
+        f"result store: {' x '.join(f'{dim}={size}' for dim, size in image.sizes.items())}",
+        f"status: {store.status}: {store.sentence}",
+        f"fingerprint: {details.get('fingerprint')}",
+    ]
+    if np.isfinite(chi2).any():
+        lines.append(f"reduced chi-squared of the draws: {float(np.nanmean(chi2)):.3f}")
+    facts = ("config", "noise", "stretch", "weights", "versions", "device")
+    lines += [f"{key}: {json.dumps(details[key])}" for key in facts if key in details]
+    return "\n".join(lines)
+
+
+def describe_priors(name: str | None = None) -> str:
+    """List the shipped priors, or describe the one of that name.
+
+    Raises
+    ------
+    PriorError
+        If there is none of that name.
+    """
+    cards = shipped()
+    if name is None:
+        rows = [
+            f"{key:16s} {card.role:7s} {card.size:4d} px  labels: {', '.join(card.labels) or '-':38s} "
+            f"{card.licence:14s} sha256 {card.sha256[:12]}"
+            for key, card in cards.items()
+        ]
+        return "\n".join(rows) or "no priors are shipped"
+    if name not in cards:
+        raise PriorError(f"unknown prior {name!r}; shipped are {', '.join(cards) or 'none'}")
+    return _card(name, cards[name])
+
+
+def _card(name: str, card: PriorCard) -> str:
+    rows = {"name": name, **{key: value for key, value in vars(card).items() if value not in ("", [], {})}}
+    return "\n".join(
+        f"{key}: {json.dumps(value) if isinstance(value, dict | list) else value}"
+        for key, value in rows.items()
+    )
