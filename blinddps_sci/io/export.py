@@ -41,9 +41,9 @@ def to_ccddata(store: ResultStore) -> CCDData:
     Returns
     -------
     astropy.nddata.CCDData
-        Data and `StdDevUncertainty` in float32, unit (dimensionless if the input had none), WCS, and
-        the header of SCI as `meta`. The mask is True where `dq` is not zero: masked or saturated in
-        the input, or without a result.
+        Data and `StdDevUncertainty` in float32, unit (dimensionless if the input had none), WCS (of
+        the planes only, for a cube with SIP), and the header of SCI as `meta`. The mask is True where
+        `dq` is not zero: masked or saturated in the input, or without a result.
     """
     from astropy import units
     from astropy.nddata import CCDData, StdDevUncertainty
@@ -73,4 +73,7 @@ def _wcs(record: dict[str, Any], sizes: dict[str, int]) -> Any:
     with warnings.catch_warnings():
         # wcslib mends old dates and units by itself and says so; none of it moves a pixel.
         warnings.simplefilter("ignore", FITSFixedWarning)
-        return WCS(world_header(record, sizes), naxis=len(sizes))
+        header = world_header(record, sizes)
+        # Astropy has distortions of images only: a cube then gets the WCS of its planes.
+        distorted = any(key.endswith("_ORDER") for key in header)
+        return WCS(header, naxis=2 if distorted else len(sizes))

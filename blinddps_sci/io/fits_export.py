@@ -150,7 +150,9 @@ def _write_figures(stream: IO[bytes], store: ResultStore) -> None:
         return
     tilt = store.array("tilt/displacement")
     unit = fits.Header([("BUNIT", "pixel", "(dy, dx) on the first axis")])
-    write_image(stream, "TILT", tilt.shape, "float32", (np.asarray(tilt[i]) for i in range(len(tilt))), unit)
+    write_image(
+        stream, "TILT", tilt.shape, "float32", (np.asarray(tilt[i]) for i in range(tilt.shape[0])), unit
+    )
     write_table(stream, "TILTPOS", _columns(store.array("tilt/position")))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack, result
 from blinddps_sci.io.pyramid import halve, level_sizes
@@ -68,7 +69,9 @@ def keys(store: ResultStore, name: str) -> dict[str, bytes]:
     """Return the content of every key of an array."""
     folder = store.path / name
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "zarr.json"
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "zarr.json"
     }
 
 
@@ -188,7 +191,9 @@ def test_zeros_are_data_and_not_fill(tmp_path: Path) -> None:
         (slice(0, 64, 2), slice(0, 64), "does not lie in"),
     ],
 )
-def test_a_region_that_is_not_whole_shards_is_refused(tmp_path: Path, y: slice, x: slice, message: str) -> None:
+def test_a_region_that_is_not_whole_shards_is_refused(
+    tmp_path: Path, y: slice, x: slice, message: str
+) -> None:
     store = create(tmp_path / "out.zarr")
     block = np.zeros((abs(y.stop - y.start), abs(x.stop - x.start)))
     with pytest.raises(OutputError, match=message):
@@ -264,7 +269,11 @@ def test_axes_of_a_stack_and_of_a_burst(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "shards", "chunks"),
-    [(8, 2000, (8, 1024), (8, 256)), (257, 300, (512, 512), (256, 256)), (1025, 1024, (1024, 1024), (256, 256))],
+    [
+        (8, 2000, (8, 1024), (8, 256)),
+        (257, 300, (512, 512), (256, 256)),
+        (1025, 1024, (1024, 1024), (256, 256)),
+    ],
 )
 def test_shards_are_clipped_to_the_image(
     tmp_path: Path, height: int, width: int, shards: tuple[int, int], chunks: tuple[int, int]
@@ -481,8 +490,10 @@ def test_the_pyramid_by_windows_is_the_pyramid_of_the_whole(tmp_path: Path) -> N
     for t in range(2):
         fill(store, "image", image[t], {"t": t})
         fill(store, "std", np.abs(image[t]), {"t": t})
+    (store.path / "notes.txt").write_text("a foreign file")
     assert store.build_pyramid() == 3
     assert store.build_pyramid() == 3
+    (store.path / "notes.txt").unlink()
     for name, first in (("image", image), ("std", np.abs(image))):
         for level in (1, 2):
             first = np.stack([halve(plane) for plane in first])
