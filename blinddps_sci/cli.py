@@ -130,6 +130,12 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     step.add_argument("--size", type=int, default=128)
     step.add_argument("--repeats", type=int, default=7)
     step.set_defaults(command=_bench_step)
+    tiles = kinds.add_parser("tiles", help="how much the answer depends on the tile grid")
+    tiles.add_argument("--size", type=int, default=128)
+    tiles.add_argument("--steps", type=int, default=200)
+    tiles.add_argument("--samples", type=int, default=4)
+    tiles.add_argument("--seed", type=int, default=0)
+    tiles.set_defaults(command=_bench_tiles)
 
 
 def _number_or_name(text: str) -> int | str:
@@ -292,3 +298,9 @@ def _bench_step(**options: Any) -> None:
     from blinddps_sci.bench.step import run_step
 
     print(run_step(**options))
+
+
+def _bench_tiles(**options: Any) -> None:
+    from blinddps_sci.bench.tiles import run_tiles
+
+    print(run_tiles(**options))

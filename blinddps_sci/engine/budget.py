@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import torch
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.unet import UNetConfig
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling import Budget, check, estimate
@@ -17,12 +19,12 @@ from blinddps_sci.tiling import Budget, check, estimate
 __all__ = ["bytes_per_pixel", "check_job", "cost", "seconds_per_evaluation"]
 
 _GIB = 2**30
-_KEPT_PER_BLOCK = 8
-"""Activations that one residual block keeps for its gradient, in units of its output (measured)."""
+_KEPT_PER_BLOCK = 14
+"""Memory that one residual block takes for its gradient, in units of its output (measured)."""
 
 
 def bytes_per_pixel(config: UNetConfig) -> float:
-    """Return the activations that a network keeps for its gradient, per pixel of its input."""
+    """Return the memory that a network takes for its gradient, per pixel of its input."""
     total = 0.0
     blocks = 2 * config.num_res_blocks + 1
     for level, mult in enumerate(config.channel_mult):
@@ -49,17 +51,28 @@ def seconds_per_evaluation(job: Job, repeats: int = 3) -> float:
 
 def cost(job: Job, seconds: float | None = None) -> Budget:
     """Return what a job needs; its duration too if the seconds per evaluation are given."""
-    prior = job.image_prior
-    per_pixel = bytes_per_pixel(prior.net.config) if isinstance(prior, Denoiser) else 4.0
-    return estimate(
+    budget = estimate(
         job.plan,
         samples=job.config.samples,
         chains=job.config.chains,
         steps=job.config.steps,
-        bytes_per_pixel=per_pixel,
+        bytes_per_pixel=_per_pixel(job.image_prior),
         batch=job.draws,
         seconds_per_evaluation=seconds,
     )
+    return replace(budget, memory_bytes=budget.memory_bytes + _kernel_bytes(job))
+
+
+def _per_pixel(prior: Prior) -> float:
+    return bytes_per_pixel(prior.net.config) if isinstance(prior, Denoiser) else 4.0
+
+
+def _kernel_bytes(job: Job) -> int:
+    """Return what the kernels of a unit take, which are all denoised in one call."""
+    if job.known_psf is not None:
+        return 0
+    nodes = 1 if job.config.psf == "shared" else len(job.plan.tiles(job.plan.unit_at(0)))
+    return round(job.draws * nodes * job.plan.kernel_size**2 * _per_pixel(job.kernel_prior))
 
 
 def check_job(job: Job, folder: Path, seconds: float | None = None) -> Budget:

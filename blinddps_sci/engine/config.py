@@ -18,8 +18,8 @@ from blinddps_sci.errors import ConfigError
 __all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_toml"]
 
 QUALITIES: dict[str, dict[str, int]] = {
-    "fast": {"steps": 200, "chains": 1, "samples": 2},
-    "default": {"steps": 500, "chains": 1, "samples": 4},
+    "fast": {"steps": 100, "chains": 1, "samples": 2},
+    "default": {"steps": 200, "chains": 1, "samples": 4},
     "best": {"steps": 1000, "chains": 1, "samples": 8},
 }
 """What each preset of ``quality`` sets."""
@@ -49,7 +49,7 @@ class RestoreConfig(BaseModel):
     quality: Literal["fast", "default", "best"] = Field(
         "default", description="preset of steps, chains and samples"
     )
-    steps: int = Field(500, ge=2, le=100_000, description="network evaluations per sample")
+    steps: int = Field(200, ge=2, le=100_000, description="network evaluations per sample")
     chains: int = Field(1, ge=1, le=64, description="independent chains, each giving `samples` draws")
     samples: int = Field(4, ge=1, le=1024, description="posterior draws of each chain")
     noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")

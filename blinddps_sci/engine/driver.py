@@ -103,6 +103,8 @@ def run_job(
         trajectory.write(store)
         store.build_pyramid()
         store.finish()
+    # Beside the store: a file inside that is no part of Zarr makes its readers warn.
+    trajectory.draw(path.with_name(f"{path.stem}.trajectory.png"))
     return store
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -40,18 +41,29 @@ class Trajectory:
             )
             self.sigmas.append(progress.sigma)
 
+    def images(self) -> np.ndarray:
+        """Return the snapshots of the image over the data, (n, h, w), in data units."""
+        m = self.margin
+        return np.stack([snapshot["image"][0, m:-m, m:-m] for snapshot in self.snapshots])
+
+    def kernels(self) -> list[np.ndarray]:
+        """Return the snapshots of the kernels, (N, K, K) each; none of a known PSF."""
+        return [snapshot["kernel"] for snapshot in self.snapshots if "kernel" in snapshot]
+
     def write(self, store: ResultStore) -> None:
-        """Write the group ``trajectory`` of a store, and ``trajectory.png`` inside it."""
+        """Write the group ``trajectory`` of a store."""
+        if self.snapshots:
+            store.write_trajectory(self.images(), self.kernels(), self.sigmas)
+
+    def draw(self, path: Path) -> None:
+        """Write the snapshots as a PNG: images in a row, the first node's kernels below them."""
         if not self.snapshots:
             return
-        m = self.margin
-        images = np.stack([snapshot["image"][0, m:-m, m:-m] for snapshot in self.snapshots])
-        kernels = [snapshot["kernel"] for snapshot in self.snapshots if "kernel" in snapshot]
-        store.write_trajectory(images, kernels, self.sigmas)
+        images, kernels = self.images(), self.kernels()
         strips = [_strip(images)]
         if kernels:
             strips.append(_strip(np.stack([_fitted(kernel[0], images.shape[1:]) for kernel in kernels])))
-        matplotlib.image.imsave(store.path / "trajectory.png", np.concatenate(strips), cmap="gray")
+        matplotlib.image.imsave(path, np.concatenate(strips), cmap="gray")
 
 
 def _strip(frames: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.errors import InputError
 from blinddps_sci.io import Window, read_window
 from blinddps_sci.likelihoods.base import Likelihood, chi2_map
 from blinddps_sci.operators.base import Given, Operator
@@ -30,6 +31,9 @@ __all__ = ["UnitResult", "run_unit"]
 
 _HEADROOM = (-1.5, 4.0)
 """Limits of the image's clean estimate: stars may be brighter than the stretch's range."""
+
+_GUIDANCE = 4.0
+"""Weight of the data, chosen on images held out from training (reduced chi-squared near one)."""
 
 _SLICES = 65536
 """Every frame and slice has noise of its own; more slices than a stack can have."""
@@ -85,7 +89,7 @@ def run_unit(job: Job, number: int, callback: Callable[[Progress], None] | None 
     data = torch.from_numpy(window.data).to(job.device)[None, None]
     likelihood = job.noise.likelihood(window, job.device)
     operator, unknowns = _problem(job, unit, tiles)
-    sampler = Dps(steps=job.config.steps, unit=ImageMap(job.stretch).unit)
+    sampler = Dps(steps=job.config.steps, weight=_GUIDANCE, unit=ImageMap(job.stretch).unit)
     index = job.index(unit.plane)
     stream = Stream(
         job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)
@@ -101,7 +105,7 @@ def run_unit(job: Job, number: int, callback: Callable[[Progress], None] | None 
         callback=callback,
     )
     if posterior.status is Status.NOT_FINITE:
-        raise ArithmeticError(f"unit {number}: {posterior.status.value}")
+        raise InputError(f"unit {number}: {posterior.status.value}")
     return _collect(job, unit, tiles, window, posterior, operator, likelihood, data)
 
 

@@ -129,7 +129,7 @@ def ssim(
             f"SSIM was asked for images of shape {pair.truth.shape} with channel_axis={channel_axis}; "
             f"give (y, x) images of at least {SSIM_WINDOW} pixels a side, or name the channel axis"
         )
-    _, local = structural_similarity(  # type: ignore[no-untyped-call]
+    _, local = structural_similarity(
         pair.estimate,
         pair.truth,
         data_range=check_data_range(data_range),

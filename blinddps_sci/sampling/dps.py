@@ -95,7 +95,8 @@ class Dps:
     Raises
     ------
     ConfigError
-        If the steps are none, the unit is not positive, or rule or variance has another name.
+        If the steps are none, the unit is not positive, the levels do not rise, or rule or variance
+        has another name.
 
     Notes
     -----
@@ -124,6 +125,13 @@ class Dps:
         if self.steps < 1 or not self.unit > 0:
             raise ConfigError(
                 f"{self.steps} steps with the unit {self.unit!r}: give at least one step and a positive unit"
+            )
+        if self.levels is not None and not (
+            self.levels[0] > 0 and self.levels[-1] < 1 and (np.diff(self.levels) > 0).all()
+        ):
+            raise ConfigError(
+                f"{self.steps} levels from {self.levels[0]:g} to {self.levels[-1]:g}: give values of abar "
+                "that rise from above 0 to below 1"
             )
         for name, value, allowed in (("rule", self.rule, _RULES), ("variance", self.variance, _VARIANCES)):
             if value not in allowed:
@@ -213,7 +221,8 @@ class Dps:
     ) -> Tensor:
         """Return the norm of the noise-weighted residual, (B,), in units of the network's domain."""
         whitened = likelihood.residual(operator.forward(values), data).flatten(1)
-        return torch.linalg.vector_norm(whitened, dim=1) * likelihood.noise_level(data) / self.unit
+        norm: Tensor = torch.linalg.vector_norm(whitened, dim=1)
+        return norm * likelihood.noise_level(data) / self.unit
 
     def _size(self, data: Tensor, likelihood: Likelihood) -> Tensor:
         """Return the factor (B,) by which the norm is scaled for the number of observed pixels."""

@@ -20,7 +20,7 @@ class Status(Enum):
     COMPLETE = "Every step was taken."
     NOT_FINITE = (
         "A chain left the finite numbers and its samples are not valid; "
-        "lower the guidance weight or check the noise level given."
+        "check the noise level given, or take more steps."
     )
 
 
