@@ -12,10 +12,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from blinddps_sci.errors import BlindDpsError, ConfigError
+from blinddps_sci.errors import BlindDpsError, ConfigError, OutputError
 
 __all__ = ["main"]
 
@@ -183,16 +184,22 @@ def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **opti
     from blinddps_sci.engine.summary import describe_job, describe_result
     from blinddps_sci.tiling import describe
 
-    with tqdm(unit="step", disable=quiet, dynamic_ncols=True) as bar:
+    # The delay keeps a bar off the screen when the run is refused before its first step.
+    # The bar appears when the run starts: what is refused before that prints one line only.
+    with ExitStack() as stack:
+        bars: list[Any] = []
 
         def announce(job: Job) -> None:
-            bar.reset(total=job.plan.n_units * job.config.steps)
-            if not quiet:
-                tqdm.write(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
+            if quiet:
+                return
+            print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
+            total = job.plan.n_units * job.config.steps
+            bars.append(stack.enter_context(tqdm(total=total, unit="step", dynamic_ncols=True)))
 
         def advance(event: Event) -> None:
-            bar.set_postfix_str(f"unit {event.unit + 1}/{event.units}", refresh=False)
-            bar.update()
+            for bar in bars:
+                bar.set_postfix_str(f"unit {event.unit + 1}/{event.units}", refresh=False)
+                bar.update()
 
         result = restore(
             _source(input),
@@ -284,6 +291,8 @@ def _bench_parity(file: Path) -> int:
 def _bench_quality(json: Path | None, **options: Any) -> None:
     from blinddps_sci.bench.quality import format_table, run_quality
 
+    if json is not None and not json.parent.is_dir():
+        raise OutputError(f"folder {json.parent} does not exist; create it or choose another --json")
     rows = run_quality(**options)
     print(format_table(rows))
     if json is not None:

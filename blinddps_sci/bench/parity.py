@@ -79,12 +79,14 @@ def compare(path: Path) -> dict[str, float]:
         If the file is missing or not in that format.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:
             stored = {key: file[key] for key in file.files}
         names = [name for name in ("img", "kernel", "tilt") if f"init_{name}" in stored]
         steps = len(stored["norm"])
         priors = {name: _prior(stored, name, steps) for name in names}
         measurement = torch.from_numpy(stored["measurement"])
+        if any(len(stored[f"noise_{name}"]) != steps for name in names):
+            raise ValueError("the draws are not one for each norm")
     except (OSError, EOFError, BadZipFile, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} is not a stored trajectory that can be compared ({error})") from None
 

@@ -19,7 +19,7 @@ from skimage.restoration import richardson_lucy, unsupervised_wiener
 from skimage.transform import rescale
 
 from blinddps_sci.engine.restore import restore
-from blinddps_sci.errors import InputError
+from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.metrics import mnc, psnr_shift, ssim_shift
 from blinddps_sci.simulate import random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
@@ -81,7 +81,14 @@ def _scenes(folder: Path | None) -> Iterator[tuple[str, str, np.ndarray]]:
             if position < len(members):
                 path = members[position]
                 label = next((known for known in ("astro", "micro") if known in path.parts), "generic")
-                yield path.stem, label, imread(path)
+                yield path.stem, label, _read(path)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(imread(path))
+    except Exception as error:  # its readers fail in ways of their own
+        raise InputError(f"{path} cannot be read as an image; remove it from the folder") from error
 
 
 def _sharp(image: np.ndarray, side: int) -> np.ndarray | None:
@@ -102,9 +109,16 @@ def cases(folder: Path | None, count: int, size: int, noise: float, seed: int) -
 
     Raises
     ------
+    ConfigError
+        If a number is out of its range.
     InputError
         If no image is large enough.
     """
+    if count < 1 or not 48 <= size <= 4096 or not 0 < noise < 1 or seed < 0:
+        raise ConfigError(
+            f"images {count}, size {size}, noise {noise}, seed {seed}: images is at least 1, size 48 to 4096, "
+            "noise between 0 and 1, seed not negative"
+        )
     made: list[Case] = []
     for name, label, image in _scenes(folder):
         scene = _sharp(image, size + _PSF - 1)
@@ -143,8 +157,8 @@ def _dps(
         seed=seed,
         unit=1024,
     )
-    kernel = result["psf_kernel"].values.reshape(_PSF, _PSF)
-    return result["image"].values, kernel, float(np.nanmean(result["chi2"].values))
+    kernel = result["psf_kernel"].mean(("frame", "channel", "node_y", "node_x"))
+    return result["image"].values, kernel.values, float(np.nanmean(result["chi2"].values))
 
 
 def _score(case: Case, image: np.ndarray, kernel: np.ndarray | None) -> dict[str, float | None]:
@@ -172,6 +186,11 @@ def run_quality(
         Standard deviation of the noise on the scale of [0, 1].
     steps, samples, seed : int
         Of the sampler.
+
+    Raises
+    ------
+    ConfigError, InputError
+        As `cases`.
     """
     methods: dict[str, Method] = {
         "blurred": lambda case: (case.data, None, None),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from blinddps_sci.errors import ConfigError
 from blinddps_sci.likelihoods.gaussian import Gaussian
 from blinddps_sci.operators.blur import Blur
 from blinddps_sci.operators.stretch import LinearStretch
@@ -25,7 +26,15 @@ _STEPS = 3
 
 
 def run_step(size: int = 128, repeats: int = 7) -> str:
-    """Return the cost of a step over a bare forward and backward pass, for batches of 1 and 8."""
+    """Return the cost of a step over a bare forward and backward pass, for batches of 1 and 8.
+
+    Raises
+    ------
+    ConfigError
+        If the size or the repeats are not positive.
+    """
+    if size < 1 or repeats < 1:
+        raise ConfigError(f"size {size}, repeats {repeats}: both are at least 1")
     image_prior, _ = load_prior("generic", "image")
     kernel_prior, card = load_prior("shipped", "kernel")
     margin = (card.size + 1) // 2

@@ -86,14 +86,7 @@ def sample(
         If the unknowns are not the operator's inputs, there is not one seed per problem, or no
         sample is asked for.
     """
-    if set(unknowns) != set(operator.inputs):
-        raise ConfigError(
-            f"the operator takes {', '.join(operator.inputs)}; given {', '.join(unknowns) or 'nothing'}"
-        )
-    if len(seeds) != len(data):
-        raise ConfigError(f"{len(data)} problems were given with {len(seeds)} seeds; give one seed each")
-    if samples < 1:
-        raise ConfigError(f"{samples} samples were asked for; give at least one")
+    _check(data, operator, unknowns, seeds, samples)
     streams = [s if isinstance(s, Stream) else Stream(s) for s in seeds]
     repeated = [replace(s, sample=s.sample + draw) for draw in range(samples) for s in streams]
     batch = data.repeat(samples, *(1,) * (data.ndim - 1))
@@ -115,3 +108,20 @@ def sample(
         evaluations=sampler.steps,
         states={name: by_draw(state) for name, state in states.items()},
     )
+
+
+def _check(
+    data: Tensor,
+    operator: Operator,
+    unknowns: Mapping[str, Unknown],
+    seeds: Sequence[int | Stream],
+    samples: int,
+) -> None:
+    if set(unknowns) != set(operator.inputs):
+        raise ConfigError(
+            f"the operator takes {', '.join(operator.inputs)}; given {', '.join(unknowns) or 'nothing'}"
+        )
+    if len(seeds) != len(data):
+        raise ConfigError(f"{len(data)} problems were given with {len(seeds)} seeds; give one seed each")
+    if samples < 1:
+        raise ConfigError(f"{samples} samples were asked for; give at least one")

@@ -24,6 +24,8 @@ from blinddps_sci.training.recipe import Recipe, load_recipe
 
 __all__ = ["train"]
 
+Role = Literal["image", "kernel"]
+
 
 def _image_batches(recipe: Recipe, data: Path, folder: Path, step: int) -> Batches:
     pack_file = data if data.suffix == ".npz" else folder / "pack.npz"
@@ -43,7 +45,7 @@ def _kernel_batches(recipe: Recipe, folder: Path, step: int) -> Batches:
 
 
 def train(
-    role: Literal["image", "kernel"],
+    role: Role,
     folder: Path,
     *,
     minutes: float,
@@ -102,27 +104,33 @@ def train(
 
     def publish(trainer: Trainer) -> None:
         write_preview(trainer.average, chosen.size, folder / "samples.png")
-        card = PriorCard(
-            role=role,
-            net=chosen.net.as_dict(),
-            parameterisation="edm",
-            size=chosen.size,
-            labels=list(chosen.labels),
-            sigma_data=chosen.sigma_data,
-            description=f"trained with the recipe {name}",
-            training_data=_stated_data(role, data, chosen),
-            licence=licence,
-            training={
-                "steps": trainer.step,
-                "batch": chosen.batch,
-                "minutes": round(trainer.seconds / 60, 1),
-                "hardware": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
-            },
-        )
+        card = _card(role, trainer, name, _stated_data(role, data, chosen), licence)
         save_denoiser(weights, trainer.average, card)
 
     trainer.run(batches, minutes, on_save=publish)
     return weights
+
+
+def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: str) -> PriorCard:
+    """Return the card of the network as it is now."""
+    recipe = trainer.recipe
+    return PriorCard(
+        role=role,
+        net=recipe.net.as_dict(),
+        parameterisation="edm",
+        size=recipe.size,
+        labels=list(recipe.labels),
+        sigma_data=recipe.sigma_data,
+        description=f"trained with the recipe {name}",
+        training_data=training_data,
+        licence=licence,
+        training={
+            "steps": trainer.step,
+            "batch": recipe.batch,
+            "minutes": round(trainer.seconds / 60, 1),
+            "hardware": torch.cuda.get_device_name() if trainer.device == "cuda" else platform.machine(),
+        },
+    )
 
 
 def _stated_data(role: str, data: Path | None, recipe: Recipe) -> str:
