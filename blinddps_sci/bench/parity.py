@@ -111,9 +111,7 @@ def compare(path: Path) -> dict[str, float]:
         PublishedTurbulence() if "tilt" in names else PublishedBlur(),
         Gaussian(1.0),
         unknowns,
-        sampler=Dps(
-            levels=published_levels(steps), variance="learned", size_invariant=False, bounded=False
-        ),
+        sampler=Dps(levels=published_levels(steps), variance="learned", size_invariant=False, bounded=False),
         seeds=[0],
         callback=record,
         noise=_Recorded(stored),

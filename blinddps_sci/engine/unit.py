@@ -33,7 +33,11 @@ _HEADROOM = (-1.5, 4.0)
 """Limits of the image's clean estimate: stars may be brighter than the stretch's range."""
 
 _GUIDANCE = 4.0
-"""Weight of the data, chosen on images held out from training (reduced chi-squared near one)."""
+"""Largest weight of the data, chosen on images held out from training."""
+
+_CALIBRATED = 0.3
+"""Weight of the data times the noise on the network's domain at which the draws of an exact Gaussian
+prior spread as its posterior does (see ``docs/method.md``)."""
 
 _SLICES = 65536
 """Every frame and slice has noise of its own; more slices than a stack can have."""
@@ -89,7 +93,9 @@ def run_unit(job: Job, number: int, callback: Callable[[Progress], None] | None 
     data = torch.from_numpy(window.data).to(job.device)[None, None]
     likelihood = job.noise.likelihood(window, job.device)
     operator, unknowns = _problem(job, unit, tiles)
-    sampler = Dps(steps=job.config.steps, weight=_GUIDANCE, unit=ImageMap(job.stretch).unit)
+    unit_of_data = ImageMap(job.stretch).unit
+    calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
+    sampler = Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
     index = job.index(unit.plane)
     stream = Stream(
         job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)

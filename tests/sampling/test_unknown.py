@@ -1,0 +1,139 @@
+"""Maps to physical units: gauges per item, inverses, preconditioning; penalties with a gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.operators import AsinhStretch, LinearStretch, centroid
+from blinddps_sci.priors.uninformative import UniformPrior
+from blinddps_sci.sampling.noise import Site
+from blinddps_sci.sampling.unknown import Identity, ImageMap, KernelMap, Sparsity, TiltMap, Unknown
+
+STRETCHES = [LinearStretch(-2.0, 10.0), AsinhStretch(0.0, 1000.0, 5.0)]
+
+
+def blobs(items: int, planes: int, size: int = 16) -> torch.Tensor:
+    """Return peaked kernels off the centre, on the network's domain."""
+    places = torch.arange(size, dtype=torch.float64) - size // 2
+    y0, x0 = torch.rand(2, items, planes, 1, dtype=torch.float64) * 4 - 2
+    rows = torch.exp(-((places - y0) ** 2) / 4)
+    columns = torch.exp(-((places - x0) ** 2) / 6)
+    return 2 * rows[..., :, None] * columns[..., None, :] - 1
+
+
+def test_kernels_are_non_negative_and_sum_to_one_each() -> None:
+    # the last two items differ in scale: a sum over the batch would be seen
+    z = torch.rand(4, 3, 9, 9) * 2 - 1.3
+    z[2] = -1 + 1e-3 * torch.rand(3, 9, 9)
+    z[3] = 1 - 1e-3 * torch.rand(3, 9, 9)
+    for map_ in (KernelMap(), KernelMap(centred=False)):
+        kernel = map_(z)
+        assert kernel.min() >= 0
+        torch.testing.assert_close(kernel.sum(dim=(-2, -1)), torch.ones(4, 3))
+        torch.testing.assert_close(torch.cat([map_(z[i : i + 1]) for i in range(4)]), kernel)
+
+
+@pytest.mark.parametrize("size", [15, 16])
+def test_the_centroid_is_zero(size: int) -> None:
+    z = blobs(5, 2, size)
+    assert centroid(KernelMap(centred=False)(z)).abs().max() > 0.5
+    assert centroid(KernelMap()(z)).abs().max() < 1e-3
+
+
+def test_mixing_averages_the_kernels_of_the_nodes() -> None:
+    z = blobs(2, 3)
+    rows = torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25], [0.0, 0.5, 0.5]])
+    apart = KernelMap(centred=False)(z)
+    mixed = KernelMap(centred=False, mixing=rows)(z)
+    torch.testing.assert_close(mixed[:, 0], apart[:, 0])
+    torch.testing.assert_close(mixed[:, 1], 0.25 * apart[:, 0] + 0.5 * apart[:, 1] + 0.25 * apart[:, 2])
+    torch.testing.assert_close(mixed.sum(dim=(-2, -1)), torch.ones(2, 3, dtype=torch.float64))
+    assert centroid(KernelMap(mixing=rows)(z)).abs().max() < 1e-3
+
+
+def test_a_centred_kernel_survives_the_way_back_and_forth() -> None:
+    kernel = KernelMap()(blobs(3, 2))
+    z = KernelMap().inverse(kernel)
+    assert float(z.amax()) == 1
+    assert float(z.amin()) >= -1
+    torch.testing.assert_close(KernelMap()(z), kernel, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_the_image_survives_the_way_back_and_forth(stretch) -> None:
+    z = torch.linspace(-1.2, 1.5, 101, dtype=torch.float64)
+    flux = ImageMap(stretch)(z)
+    torch.testing.assert_close(ImageMap(stretch).inverse(flux), z)
+    ends = ImageMap(stretch)(torch.tensor([-1.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(ends, torch.tensor([stretch.low, stretch.high], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_precondition_divides_by_the_square_of_the_relative_slope(stretch) -> None:
+    image = ImageMap(stretch)
+    z = torch.linspace(-1, 1.2, 23, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(image(z).sum(), z)
+    relative = slope / ((stretch.high - stretch.low) / 2)
+    gradient = torch.ones_like(slope)
+    expected = gradient / torch.where(relative > 1, relative, 1.0) ** 2
+    torch.testing.assert_close(image.precondition(z.detach(), gradient), expected)
+    if isinstance(stretch, AsinhStretch):
+        assert relative.min() < 0.2
+        assert expected.min() < 0.2
+    else:
+        assert torch.equal(expected, gradient)
+
+
+def test_tilts_have_no_mean_and_a_stated_scale() -> None:
+    z = torch.randn(3, 2, 6, 7) + 0.4
+    tilt = TiltMap(2.5)(z)
+    assert tilt.mean(dim=(-2, -1)).abs().max() < 1e-6
+    torch.testing.assert_close(tilt, 2.5 * (z - z.mean(dim=(-2, -1), keepdim=True)))
+    torch.testing.assert_close(TiltMap(2.5)(TiltMap(2.5).inverse(tilt)), tilt)
+
+
+def test_identity_is_identity() -> None:
+    z = torch.randn(2, 1, 3, 3)
+    for found in (Identity()(z), Identity().inverse(z), Identity().precondition(z + 1, z)):
+        assert torch.equal(found, z)
+
+
+def sparsity_gradient(z: torch.Tensor, order: float, *, published: bool) -> torch.Tensor:
+    """Return the penalty's gradient, on the kernel before (ours) or after it is normalised."""
+    z = z.clone().requires_grad_()
+    seen = 2 * KernelMap(centred=False)(z) - 1 if published else z
+    (gradient,) = torch.autograd.grad(Sparsity(1.0, order)(seen).sum(), z)
+    return gradient
+
+
+@pytest.mark.parametrize("order", [1.0, 0.5])
+def test_sparsity_has_a_gradient_that_favours_few_bright_pixels(order: float) -> None:
+    z = blobs(2, 1)
+    gradient = sparsity_gradient(z, order, published=False)
+    assert gradient.min() > 0.1
+    if order < 1:
+        # a faint pixel is pushed down more than a bright one
+        faint, bright = gradient[z < -0.99].mean(), gradient[z > 0].mean()
+        assert faint > 3 * bright
+
+
+def test_the_published_placement_of_the_sparsity_has_none() -> None:
+    # The first power of a kernel that sums to one is one, whatever the kernel is.
+    z = blobs(2, 1)
+    assert sparsity_gradient(z, 1.0, published=True).abs().max() < 1e-15
+    assert sparsity_gradient(z, 1.0, published=False).abs().max() == 0.5
+
+
+def test_sparsity_is_per_item_and_has_a_closed_form() -> None:
+    z = torch.rand(3, 2, 4, 4, dtype=torch.float64) * 2 - 1
+    expected = 0.7 * torch.stack([(((item + 1) / 2 + 1e-3) ** 0.5).sum() for item in z])
+    torch.testing.assert_close(Sparsity(0.7, 0.5)(z), expected)
+
+
+def test_planes_have_places_of_their_own() -> None:
+    unknown = Unknown(UniformPrior(), (3, 4, 4))
+    assert unknown.sites == (Site(component=0), Site(component=1), Site(component=2))
+    with pytest.raises(ConfigError, match="2 sites were given for an unknown of 3 planes"):
+        Unknown(UniformPrior(), (3, 4, 4), sites=(Site(), Site(1, 1)))

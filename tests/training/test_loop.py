@@ -1,0 +1,185 @@
+"""The training loop: a loss of one to start with, and a checkpoint that goes on bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.unet import UNet, UNetConfig
+from blinddps_sci.priors.wrap import EDMDenoiser
+from blinddps_sci.training import loop
+from blinddps_sci.training.loop import Batches, Trainer, denoising_loss
+from blinddps_sci.training.recipe import Recipe
+
+
+def batches(recipe: Recipe) -> Batches:
+    rng = np.random.default_rng(0)
+    while True:
+        items = 0.5 * rng.standard_normal((recipe.batch, 1, recipe.size, recipe.size), dtype=np.float32)
+        yield items, np.zeros(recipe.batch, dtype=np.int64)
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that runs a trainer for a number of steps, by a clock that counts calls."""
+
+    def run(trainer: Trainer, steps: int, examples: Batches | None = None, **options: object) -> None:
+        calls = iter(range(10**6))
+        # One call begins the run, two belong to each step.
+        monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(calls))))
+        trainer.run(examples or batches(trainer.recipe), minutes=2 * steps / 60, **options)
+
+    return run
+
+
+def tensors(trainer: Trainer) -> list[torch.Tensor]:
+    moments = [value for entry in trainer.optimiser.state.values() for value in entry.values()]
+    return [*trainer.model.parameters(), *trainer.average.parameters(), *moments]
+
+
+def equal(a: Trainer, b: Trainer) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+
+
+@pytest.mark.parametrize("sigma_data", [0.3, 0.5])
+def test_the_loss_of_an_untrained_network_is_one_at_every_noise_level(sigma_data: float) -> None:
+    torch.manual_seed(0)
+    net = UNet(UNetConfig(1, 1, 8, (1,), norm_groups=4, num_head_channels=8, middle_attention=False))
+    clean = sigma_data * torch.randn(7, 1, 64, 64)
+    sigma = torch.tensor([0.002, 0.02, 0.1, 0.5, 2.0, 20.0, 200.0])
+    denoiser = EDMDenoiser(net, sigma_data=sigma_data)
+    losses = denoising_loss(denoiser, clean, sigma, torch.randn_like(clean), None)
+    # 4096 squares of a normal: a standard error of sqrt(2 / 4096) = 0.022
+    torch.testing.assert_close(losses.detach(), torch.ones(7), atol=0.1, rtol=0)
+
+
+def test_the_loss_is_the_weighted_error_of_each_item() -> None:
+    class Half(torch.nn.Module):
+        sigma_data = 0.5
+
+        def forward(self, x: torch.Tensor, sigma: torch.Tensor, label: object) -> torch.Tensor:
+            return 0.5 * x
+
+    clean, noise, sigma = torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4), torch.tensor([0.1, 1.0, 3.0])
+    s = sigma[:, None, None, None]
+    squares = (0.5 * (clean + s * noise) - clean) ** 2
+    expected = (sigma**2 + 0.25) / (0.5 * sigma) ** 2 * squares.mean(dim=(1, 2, 3))
+    torch.testing.assert_close(denoising_loss(Half(), clean, sigma, noise, None), expected)
+
+
+def test_ten_steps_leave_a_checkpoint_and_a_log(recipe: Recipe, tmp_path: Path, train) -> None:
+    trainer, saved = Trainer(recipe, tmp_path / "run"), []
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    train(trainer, 10, on_save=lambda t: saved.append(t.step))
+    assert trainer.step == 10
+    assert saved == [10]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["last.ckpt", "log.jsonl"]
+    record = json.loads((tmp_path / "run" / "log.jsonl").read_text())
+    assert record["step"] == 10
+    assert 0.2 < record["loss"] < 5
+    assert all(np.isfinite(value) for value in record["loss_by_sigma"].values())
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+def test_checkpoints_are_written_on_the_way(recipe: Recipe, tmp_path: Path, train) -> None:
+    trainer, saved = Trainer(recipe, tmp_path), []
+    # The clock counts two seconds a step, and some for each checkpoint.
+    train(trainer, 12, save_every=6.5 / 60, on_save=lambda t: saved.append((t.step, t.seconds)))
+    assert [step for step, _ in saved] == [4, 8, trainer.step]
+    assert trainer.step > 8
+    logged = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert logged == [4, 8, trainer.step]
+    times = [seconds for _, seconds in saved]
+    assert times == sorted(times)
+    assert times[-1] == trainer.seconds > 0
+
+
+def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path, train) -> None:
+    # Flat items: a network that has seen some beats the linear denoiser that it starts as.
+    levels = np.array([-0.5, 0.5], dtype=np.float32)
+
+    def flat() -> Batches:
+        rng = np.random.default_rng(0)
+        while True:
+            chosen = rng.choice(levels, (16, 1, 1, 1))
+            yield np.tile(chosen, (1, 1, recipe.size, recipe.size)), np.zeros(16, dtype=np.int64)
+
+    trainer = Trainer(dataclasses.replace(recipe, learning_rate=3e-3), tmp_path)
+    for _ in range(2):
+        train(trainer, 40, examples=flat())
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    first, second = (json.loads(line)["loss"] for line in lines)
+    assert second < 0.7 * first
+
+
+def test_a_run_resumes_with_the_same_bits(recipe: Recipe, tmp_path: Path, train) -> None:
+    first = Trainer(recipe, tmp_path)
+    train(first, 5)
+    second = Trainer(recipe, tmp_path, seed=9)
+    assert not torch.equal(tensors(first)[0], tensors(second)[0])
+    second.resume()
+    assert (second.step, second.seconds) == (first.step, first.seconds)
+    assert equal(first, second)
+
+    # and goes on as any other resumption of it does
+    third = Trainer(recipe, tmp_path)
+    second.seed = third.seed
+    third.resume()
+    for trainer in (second, third):
+        train(trainer, 3)
+        assert trainer.step == 8
+    assert equal(second, third)
+    assert not equal(first, second)
+
+
+def test_the_first_weights_and_batches_follow_the_seed(recipe: Recipe, tmp_path: Path, train) -> None:
+    runs = [Trainer(recipe, tmp_path / str(i), seed=seed) for i, seed in enumerate((3, 3, 4))]
+    for trainer in runs:
+        train(trainer, 2)
+    assert equal(runs[0], runs[1])
+    assert not equal(runs[0], runs[2])
+
+
+def test_resuming_needs_a_checkpoint_of_the_same_network(recipe: Recipe, tmp_path: Path, train) -> None:
+    with pytest.raises(ConfigError, match=r"last\.ckpt does not exist; leave out --resume"):
+        Trainer(recipe, tmp_path).resume()
+    train(Trainer(recipe, tmp_path), 1)
+    other = dataclasses.replace(recipe, net=dataclasses.replace(recipe.net, model_channels=16))
+    with pytest.raises(ConfigError, match="holds another network"):
+        Trainer(other, tmp_path).resume()
+
+
+def test_a_torn_write_leaves_the_last_checkpoint(
+    recipe: Recipe, tmp_path: Path, train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(recipe, tmp_path)
+    train(trainer, 2)
+
+    def torn(state: object, path: Path) -> None:
+        Path(path).write_bytes(b"half a checkpoint")
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", torn)
+        with pytest.raises(OSError, match="no space"):
+            train(trainer, 1)
+    again = Trainer(recipe, tmp_path)
+    again.resume()
+    assert again.step == 2
+
+
+def test_the_average_follows_slowly(recipe: Recipe, tmp_path: Path, train) -> None:
+    trainer = Trainer(dataclasses.replace(recipe, ema=0.5), tmp_path)
+    start = [parameter.detach().clone() for parameter in trainer.average.parameters()]
+    train(trainer, 1)
+    # (1 + 1) / (10 + 1) < 0.5 decides at the first step
+    decay = 2 / 11
+    for old, kept, new in zip(start, trainer.average.parameters(), trainer.model.parameters(), strict=True):
+        torch.testing.assert_close(kept, decay * old + (1 - decay) * new.detach())

@@ -1,0 +1,75 @@
+"""Recipes: by name or from a TOML file; what is not a field is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.unet import UNet
+from blinddps_sci.training.images import LABELS
+from blinddps_sci.training.recipe import RECIPES, load_recipe
+
+GOOD = """
+size = 8
+batch = 4
+labels = ["a", "b"]
+[net]
+in_channels = 1
+out_channels = 1
+model_channels = 8
+channel_mult = [1, 2]
+norm_groups = 4
+num_classes = 2
+"""
+
+
+def written(folder: Path, text: str | bytes) -> str:
+    path = folder / "mine.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None:
+    recipe = load_recipe(name)
+    with torch.device("meta"):
+        net = UNet(recipe.net)
+        out = net(torch.empty(2, 1, recipe.size, recipe.size), torch.empty(2))
+    assert out.shape == (2, 1, recipe.size, recipe.size)
+    assert recipe.net.num_classes == len(recipe.labels)
+    if name.startswith("image"):
+        assert recipe.labels == LABELS
+
+
+def test_a_file_holds_the_same_fields(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path, GOOD))
+    assert (recipe.size, recipe.batch, list(recipe.labels)) == (8, 4, ["a", "b"])
+    assert (recipe.net.model_channels, list(recipe.net.channel_mult)) == (8, [1, 2])
+    assert recipe.ema == 0.999
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("batch", "bathc"), "unknown field 'bathc'; allowed: batch, ema, examples"),
+        (GOOD + "colour = 3\n", "unknown field 'colour'; allowed: attention_downsample, channel_mult"),
+        ("size = \n", "is not valid TOML"),
+        (b"size = 8 # \xff\xfe", "is not valid TOML"),
+        (GOOD.replace("size = 8\n", ""), "missing .* argument: 'size'"),
+        (GOOD.replace("in_channels = 1\n", ""), "missing .* argument: 'in_channels'"),
+        ("size = 8\nbatch = 4\nnet = 3\n", r"net is 3; give a table \[net\]"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_recipe(written(tmp_path, text))
+    assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["image-large", "absent.toml", "."])
+def test_an_unknown_recipe_lists_what_there_is(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"no recipe '{name}'; give one of image-small, kernel-small or a"):
+        load_recipe(name)

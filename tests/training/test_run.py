@@ -1,0 +1,105 @@
+"""`train`: by one call from examples to a weights file that loads as a prior."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.io import imsave
+
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.store import read_card
+from blinddps_sci.training.run import train
+
+NET = """
+[net]
+in_channels = 1
+out_channels = 1
+model_channels = 8
+channel_mult = [1, 2]
+norm_groups = 4
+num_head_channels = 8
+resblock_updown = false
+"""
+SECONDS = 0.5
+
+
+@pytest.fixture
+def kernel_recipe(tmp_path: Path) -> str:
+    path = tmp_path / "tiny-kernel.toml"
+    path.write_text("size = 9\nbatch = 4\nexamples = 6\nwarmup = 2\n" + NET)
+    return str(path)
+
+
+@pytest.fixture
+def image_recipe(tmp_path: Path) -> str:
+    path = tmp_path / "tiny-image.toml"
+    names = 'labels = ["astro", "micro", "generic", "unlabelled"]\n'
+    path.write_text("size = 12\nbatch = 4\nexamples = 4\nwarmup = 2\n" + names + NET + "num_classes = 4\n")
+    return str(path)
+
+
+def test_a_kernel_prior_is_trained_loaded_and_trained_further(kernel_recipe: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    weights = train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe, licence="CC0")
+    assert weights == folder / "tiny-kernel.safetensors"
+    expected = {"kernels.npy", "last.ckpt", "log.jsonl", "samples.png", weights.name}
+    assert {path.name for path in folder.iterdir()} == expected
+    prior, card = load_prior(str(weights), "kernel")
+    assert (card.role, card.size, card.licence, card.parameterisation) == ("kernel", 9, "CC0", "edm")
+    assert card.training_data.startswith("6 simulated kernels")
+    x = torch.randn(2, 1, 9, 9)
+    with torch.no_grad():
+        assert torch.isfinite(prior(x, torch.tensor([0.1, 5.0]))).all()
+    steps = card.training["steps"]
+    assert steps > 0
+
+    with pytest.raises(ConfigError, match="already holds a run; give --resume"):
+        train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe)
+    train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe, resume=True)
+    assert read_card(weights).training["steps"] > steps
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [steps, read_card(weights).training["steps"]]
+    assert all(np.isfinite(record["loss"]) for record in records)
+
+
+def test_an_image_prior_knows_its_labels(image_recipe: str, tmp_path: Path) -> None:
+    data = tmp_path / "pictures" / "micro"
+    data.mkdir(parents=True)
+    for n in range(3):
+        rng = np.random.default_rng(n)
+        imsave(data / f"cells{n}.png", rng.integers(0, 255, (30, 30), dtype=np.uint8), check_contrast=False)
+    folder = tmp_path / "run"
+    weights = train("image", folder, minutes=SECONDS / 60, data=data.parent, recipe=image_recipe)
+    prior, card = load_prior(str(weights), "image")
+    assert card.labels == ["astro", "micro", "generic", "unlabelled"]
+    assert "pictures" in card.training_data
+    assert prior.labelled("micro").label == 1
+
+    # the pack of one run serves another
+    other = train("image", tmp_path / "other", minutes=0, data=folder / "pack.npz", recipe=image_recipe)
+    assert read_card(other).training["steps"] == 0
+
+
+@pytest.mark.parametrize("data", [None, "nowhere"])
+def test_an_image_prior_needs_images(image_recipe: str, tmp_path: Path, data: str | None) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ConfigError, match="needs --data FOLDER"):
+        train("image", folder, minutes=1, data=data and tmp_path / data, recipe=image_recipe)
+    assert not folder.exists()
+
+
+def test_there_must_be_something_to_resume(kernel_recipe: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist; leave out --resume"):
+        train("kernel", tmp_path / "run", minutes=1, recipe=kernel_recipe, resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_recipe_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no recipe 'huge'"):
+        train("kernel", tmp_path / "run", minutes=1, recipe="huge")
+    assert not (tmp_path / "run").exists()
