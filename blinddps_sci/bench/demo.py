@@ -29,14 +29,14 @@ _PSF = 32
 _NOISE = 0.01
 _STEPS = 200
 _SAMPLES = 2
-_MOON = (slice(150, 150 + _SIZE), slice(300, 300 + _SIZE))
+_MOON = (slice(40, 40 + _SIZE), slice(70, 70 + _SIZE))
 _HUBBLE = (300, 420)
 _PSF_FAMILY, _PSF_SEED = "aberrated", 11
 
 
 def _moon() -> np.ndarray:
     moon = skimage.data.moon()
-    return np.asarray(moon[_MOON], dtype=np.float32)
+    return np.asarray(moon[_MOON])
 
 
 def _hubble() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -86,8 +86,9 @@ def _scenes(folder: Path | None) -> Iterator[tuple[str, str, np.ndarray]]:
 
 def _read(path: Path) -> np.ndarray:
     try:
-        return np.asarray(imread(path))
-    except Exception as error:  # its readers fail in ways of their own
+        with path.open("rb") as file:  # given a path, its readers leave damaged files open
+            return np.asarray(imread(file))
+    except Exception as error:  # and fail in ways of their own
         raise InputError(f"{path} cannot be read as an image; remove it from the folder") from error
 
 
@@ -114,10 +115,10 @@ def cases(folder: Path | None, count: int, size: int, noise: float, seed: int) -
     InputError
         If no image is large enough.
     """
-    if count < 1 or not 48 <= size <= 4096 or not 0 < noise < 1 or seed < 0:
+    if count < 1 or not 64 <= size <= 4096 or not 0 < noise < 1 or seed < 0:
         raise ConfigError(
-            f"images {count}, size {size}, noise {noise}, seed {seed}: images is at least 1, size 48 to 4096, "
-            "noise between 0 and 1, seed not negative"
+            f"images {count}, size {size}, noise {noise}, seed {seed}: images is at least 1, "
+            "size 64 to 4096, noise between 0 and 1, seed not negative"
         )
     made: list[Case] = []
     for name, label, image in _scenes(folder):

@@ -125,9 +125,9 @@ def make_config(options: Mapping[str, Any]) -> RestoreConfig:
         if first["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(RestoreConfig.model_fields))
             raise ConfigError(f"unknown option {where!r}; the options are {allowed}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        given = f" (given {first['input']!r})" if where else ""
-        raise ConfigError(f"{where + ': ' if where else ''}{message}{given}") from None
+        if first["type"] == "value_error":  # of a validator above, which says what was given
+            raise ConfigError(first["msg"].removeprefix("Value error, ")) from None
+        raise ConfigError(f"{where}: {first['msg']} (given {first['input']!r})") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -211,7 +211,9 @@ def _sample(dataset: Dataset) -> np.ndarray:
         if most >= 0.5:
             break
     if fullest is None:
-        raise InputError("no pixel has a finite value with a positive, finite variance; check the error plane")
+        raise InputError(
+            "no pixel has a finite value with a positive, finite variance; check the error plane"
+        )
     return fullest
 
 

@@ -95,7 +95,8 @@ def restore(
         Where the result goes, ``.zarr``, ``.fits`` or ``.tif``; it appears when it is complete.
         Without it the result is returned in memory.
     overwrite : bool
-        Whether an existing output may be replaced.
+        Whether an existing output may be replaced. A file is replaced at the end and survives a run
+        that fails; a store makes room before the first step.
     on_start : callable, optional
         Called with the resolved `Job` before the first step.
     callback : callable, optional
@@ -132,7 +133,9 @@ def restore(
     check_output(target, overwrite)
     job = prepare_restore(source, options)
     if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
-        raise ConfigError(f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output")
+        raise ConfigError(
+            f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
+        )
     check_job(job, target.parent)
     if on_start is not None:
         on_start(job)

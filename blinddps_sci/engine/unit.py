@@ -42,8 +42,8 @@ prior spread as its posterior does (see ``docs/method.md``)."""
 _SLICES = 65536
 """Every frame and slice has noise of its own; more slices than a stack can have."""
 
-_NODE_PITCH = 64
-"""Distance at which the noise of neighbouring kernels is drawn; at least a block of noise."""
+_NODE_PITCH = 256
+"""Distance at which the noise of neighbouring kernels is drawn: the side of the largest kernel."""
 
 
 @dataclass(frozen=True)

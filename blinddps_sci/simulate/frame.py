@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -65,10 +66,10 @@ def write_frame(
         raise ConfigError(f"unknown scene {scene!r}; choose one of {', '.join(SCENES)}")
     if psf not in FAMILIES:
         raise ConfigError(f"unknown PSF family {psf!r}; choose one of {', '.join(FAMILIES)}")
-    if not (16 <= size <= 8192 and 3 <= psf_size <= 256 and noise > 0 and seed >= 0):
+    if not (16 <= size <= 8192 and 8 <= psf_size <= 256 and 0 < noise < math.inf and seed >= 0):
         raise ConfigError(
             f"size {size}, psf-size {psf_size}, noise {noise}, seed {seed}: "
-            "size is 16 to 8192, psf-size 3 to 256, noise positive, seed not negative"
+            "size is 16 to 8192, psf-size 8 to 256, noise positive, seed not negative"
         )
     if path.suffix.lower() not in (".fits", ".fit"):
         raise OutputError(f"output {path} has no known extension; use .fits")
@@ -92,6 +93,9 @@ def write_frame(
         ]
     )
     partial = path.with_name(f".{path.name}.partial")
-    hdus.writeto(partial, overwrite=True)
-    os.replace(partial, path)
+    try:
+        hdus.writeto(partial, overwrite=True)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
