@@ -5,9 +5,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# One thread per process, and threads that wait do not spin: the tests run in two processes.
-export OMP_NUM_THREADS ?= 1
+# Threads that wait do not spin; the tests run in two processes, with one thread each.
 export OMP_WAIT_POLICY ?= PASSIVE
+test: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs constraints clean

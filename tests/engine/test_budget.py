@@ -1,0 +1,111 @@
+"""What a job costs: what is counted, that it is about right, and that it is refused with numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from blinddps_sci.engine import budget
+from blinddps_sci.engine.budget import bytes_per_pixel, check_job, cost, seconds_per_evaluation
+from blinddps_sci.errors import BudgetError
+from blinddps_sci.priors.unet import UNetConfig
+
+# The first run, smaller, takes what a process takes once: buffers of the libraries.
+PROBE = """
+import json, resource
+import numpy as np, psutil
+from blinddps_sci.engine.budget import cost
+from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.job import prepare
+from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.io import open_stack
+
+def job(side, tile):
+    data = np.random.default_rng(0).normal(100, 5, (side, side)).astype("f4")
+    options = dict(tile=tile, overlap=tile // 4, unit=side, samples=2, steps=2, device="cpu")
+    return prepare(open_stack(data), make_config(options))
+
+run_unit(job(32, 32), 0)
+before = psutil.Process().memory_info().rss
+large = job(80, 48)
+run_unit(large, 0)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+print(json.dumps([peak, cost(large).memory_bytes]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit elsewhere")
+def test_the_estimate_of_memory_is_right_within_a_factor_of_two() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=300
+    )
+    measured, estimated = json.loads(done.stdout)
+    assert 0.5 < measured / estimated < 2, (
+        f"{measured / 1e6:.0f} MB measured, {estimated / 1e6:.0f} MB estimated"
+    )
+
+
+def test_a_larger_network_takes_more() -> None:
+    base = UNetConfig(1, 1, 32, (1, 2))
+    for larger in (
+        UNetConfig(1, 1, 64, (1, 2)),
+        UNetConfig(1, 1, 32, (1, 2, 4)),
+        UNetConfig(1, 1, 32, (1, 2), 2),
+    ):
+        assert bytes_per_pixel(larger) > bytes_per_pixel(base) > 4 * 32
+
+
+def test_the_cost_counts_every_call_and_every_draw(job_of, scene) -> None:
+    job = job_of(scene(2, 64, 64))
+    budget = cost(job)
+    assert budget.evaluations == job.plan.n_tiles * 2 * 3
+    assert budget.seconds is None
+    assert cost(job, seconds=2.0).seconds == 2.0 * budget.evaluations
+    assert cost(job_of(scene(2, 64, 64), chains=3)).evaluations == 3 * budget.evaluations
+
+
+def test_kernels_count_with_their_nodes(job_of, scene, tmp_path: Path) -> None:
+    np.save(tmp_path / "psf.npy", np.ones((8, 8)))
+    each, shared, known = (
+        cost(job_of(scene(64, 64), **options)).memory_bytes
+        for options in ({"psf": "per-tile"}, {"psf": "shared"}, {"psf_file": str(tmp_path / "psf.npy")})
+    )
+    assert each - known == pytest.approx(9 * (shared - known), rel=1e-3)
+    assert shared > known
+
+
+def test_a_job_that_fits_passes_with_its_budget(job_of, scene, tmp_path: Path) -> None:
+    job = job_of(scene(32, 32))
+    assert check_job(job, tmp_path) == cost(job)
+    assert check_job(job, tmp_path, seconds=1.0).seconds == cost(job).evaluations
+
+
+def test_too_little_memory_is_refused_with_both_numbers(job_of, scene, tmp_path: Path) -> None:
+    with pytest.raises(
+        BudgetError, match=r"needs [\d.]+ MB of memory and may use 1.1 MB: lower unit, tile or samples"
+    ):
+        check_job(job_of(scene(32, 32), memory_limit=0.001), tmp_path)
+
+
+def test_the_memory_there_is_counts_without_a_limit(job_of, scene, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})())
+    with pytest.raises(BudgetError, match=r"may use 1.0 kB"):
+        check_job(job_of(scene(32, 32)), tmp_path)
+    check_job(job_of(scene(32, 32), memory_limit=8), tmp_path)
+
+
+def test_too_little_disk_is_refused(job_of, scene, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(budget.shutil, "disk_usage", lambda folder: type("Disk", (), {"free": 5000})())
+    with pytest.raises(BudgetError, match=r"of disk .* 5.0 kB are free"):
+        check_job(job_of(scene(32, 32)), tmp_path)
+
+
+def test_a_call_of_the_network_takes_time(job_of, scene) -> None:
+    assert 0 < seconds_per_evaluation(job_of(scene(32, 32)), repeats=2) < 5

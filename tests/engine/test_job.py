@@ -1,0 +1,161 @@
+"""What is decided once for a whole stack: plan, stretch, noise, networks, device, fingerprint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from astropy.io import fits
+
+from blinddps_sci.engine import job
+from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.job import choose_device, prepare
+from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.errors import ConfigError, InputError, PriorError
+from blinddps_sci.io import open_stack
+from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
+
+
+def test_the_plan_is_that_of_one_plane(job_of, scene) -> None:
+    made = job_of(scene(2, 3, 70, 40))
+    assert made.leading == {"t": 2, "c": 3}
+    assert (made.plan.shape, made.plan.planes) == ((70, 40), 6)
+    assert (made.plan.tile, made.plan.overlap, made.plan.unit, made.plan.kernel_size) == (32, 8, 64, 8)
+    assert made.index(0) == {"t": 0, "c": 0}
+    assert made.index(4) == {"t": 1, "c": 1}
+    assert job_of(scene(64, 64)).index(0) == {}
+    assert made.margin == 4
+    assert replace(made, config=made.config.model_copy(update={"chains": 3})).draws == 6
+
+
+def test_networks_are_known_by_their_digest(job_of, scene, networks) -> None:
+    made = job_of(scene(32, 32))
+    for role, option in (("image", "prior"), ("kernel", "kernel_prior")):
+        assert made.weights[role] == load_prior(networks[option], role)[1].sha256
+    assert set(job_of(scene(32, 32), kernel_prior="uniform").weights) == {"image"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("uniform", UniformPrior), ("gaussian", IndependentGaussianPrior)]
+)
+def test_uninformative_kernel_priors_take_any_size(job_of, scene, name: str, kind: type) -> None:
+    made = job_of(scene(32, 32), kernel_prior=name, psf_size=13)
+    assert isinstance(made.kernel_prior, kind)
+    assert made.plan.kernel_size == 13
+
+
+def test_a_kernel_network_takes_its_own_size_only(job_of, scene) -> None:
+    with pytest.raises(ConfigError, match=r"psf_size 9 .* trained on 8 pixels; use --psf-size 8"):
+        job_of(scene(32, 32), psf_size=9)
+
+
+def test_a_known_psf_decides_the_size_and_needs_no_kernel_network(job_of, scene, tmp_path) -> None:
+    np.save(tmp_path / "psf.npy", np.ones((5, 11)))
+    made = job_of(scene(32, 32), psf_file=str(tmp_path / "psf.npy"))
+    assert made.plan.kernel_size == 11
+    assert made.known_psf is not None
+    assert set(made.weights) == {"image", "psf"}
+
+
+def test_networks_of_the_wrong_kind_are_refused(job_of, scene, networks, colour_network) -> None:
+    with pytest.raises(PriorError, match="prior of the image is needed"):
+        job_of(scene(32, 32), prior=networks["kernel_prior"])
+    with pytest.raises(PriorError, match="prior of the kernel is needed"):
+        job_of(scene(32, 32), kernel_prior=networks["prior"])
+    with pytest.raises(PriorError, match="3 channels"):
+        job_of(scene(32, 32), prior=colour_network)
+    with pytest.raises(PriorError, match="astro, micro, generic, unlabelled"):
+        job_of(scene(32, 32), prior="radio")
+
+
+def test_a_label_of_the_shipped_network_is_chosen(job_of, scene) -> None:
+    one, other = (job_of(scene(32, 32), prior=label).image_prior for label in ("astro", "micro"))
+    assert (one.label, other.label) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", [np.nan, np.inf])
+def test_a_stack_without_a_usable_pixel_is_refused(job_of, kind: float) -> None:
+    with pytest.raises(InputError, match="no usable pixel"):
+        job_of(np.full((32, 32), kind))
+
+
+def test_a_first_plane_without_a_usable_pixel_is_passed_over(job_of, scene) -> None:
+    """Noise and stretch are those of the planes that hold something."""
+    data = scene(3, 40, 40)
+    reference = job_of(data[1:])
+    data[0] = np.nan
+    made = job_of(data)
+    assert made.noise.sigma == pytest.approx(reference.noise.sigma, rel=0.1)
+    assert (made.stretch.low, made.stretch.high) == (reference.stretch.low, reference.stretch.high)
+    assert np.isfinite(run_unit(made, 0).images).all()
+
+
+def test_the_noise_is_measured_where_the_image_is(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image with nothing in its middle, larger than the window that is looked at."""
+    monkeypatch.setattr(job, "_SAMPLE_SIDE", 32)
+    data = scene(96, 100)
+    expected = job_of(data).noise.sigma
+    data[:, 30:68] = np.nan
+    data[:40, 68:] = np.nan
+    assert job_of(data).noise.sigma == pytest.approx(expected, rel=0.2)
+
+
+def test_an_error_plane_without_a_usable_value_is_refused(job_of, scene) -> None:
+    data = scene(32, 32)
+    dataset = xr.Dataset({"data": (("y", "x"), data), "variance": (("y", "x"), np.zeros_like(data))})
+    with pytest.raises(InputError, match="check the error plane"):
+        job_of(dataset)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="--device cpu or auto"):
+        choose_device("cuda")
+
+
+# --- the fingerprint ---
+
+
+def test_the_fingerprint_is_of_what_decides_the_answer(job_of, scene) -> None:
+    data = scene(40, 40)
+    reference = job_of(data)
+    json.dumps(reference.summary)
+    for same in (job_of(data.copy()), job_of(data, memory_limit=3.0)):
+        assert same.fingerprint == reference.fingerprint
+    other = data.copy()
+    other[0, 0] += 1
+    changed = [
+        job_of(other),
+        job_of(data, steps=4),
+        job_of(data, seed=1),
+        job_of(data, noise="gaussian:1"),
+        job_of(data, kernel_prior="uniform"),
+        job_of(data, region="0:32,0:32"),
+    ]
+    assert len({reference.fingerprint, *(job.fingerprint for job in changed)}) == 1 + len(changed)
+
+
+def test_the_fingerprint_knows_the_psf_that_was_given(job_of, scene, tmp_path: Path) -> None:
+    file = tmp_path / "psf.npy"
+    fingerprints = []
+    for width in (1.0, 2.0):
+        np.save(file, np.exp(-(np.arange(-4, 5) ** 2) / width) * np.ones((9, 1)))
+        fingerprints.append(job_of(scene(32, 32), psf_file=str(file)).fingerprint)
+    assert fingerprints[0] != fingerprints[1]
+
+
+def test_a_file_is_known_by_its_content_and_not_by_its_folder(small, scene, tmp_path: Path) -> None:
+    config = RestoreConfig(**small)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    fits.writeto(tmp_path / "a" / "x.fits", scene(32, 32))
+    one = prepare(open_stack(tmp_path / "a" / "x.fits"), config).fingerprint
+    (tmp_path / "a" / "x.fits").rename(tmp_path / "b" / "x.fits")
+    assert prepare(open_stack(tmp_path / "b" / "x.fits"), config).fingerprint == one

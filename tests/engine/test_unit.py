@@ -1,0 +1,228 @@
+"""One unit of work: what its draws do not depend on, and what must be in its result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from blinddps_sci.engine import unit as unit_module
+from blinddps_sci.engine.blend import blend
+from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.operators.stretch import AsinhStretch
+
+GRIDS = [(64, 0), (32, 0), (32, 8), (48, 16), (40, 13)]
+
+
+@pytest.fixture
+def psf_file(tmp_path) -> str:
+    y, x = np.mgrid[-4:5, -4:5]
+    np.save(tmp_path / "psf.npy", np.exp(-(y**2 + 0.5 * x**2) / 4))
+    return str(tmp_path / "psf.npy")
+
+
+def images_of(job: Job, number: int = 0) -> np.ndarray:
+    return run_unit(job, number).images
+
+
+# --- the tile grid ---
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_tile_grid_changes_nothing_with_a_local_prior(job_of, scene, psf_file, known: bool) -> None:
+    data = scene(64, 60)
+    options = {"psf_file": psf_file} if known else {"psf": "shared"}
+    reference, *others = (
+        images_of(job_of(data, local=True, steps=6, tile=tile, overlap=overlap, **options))
+        for tile, overlap in GRIDS
+    )
+    assert len({job_of(data, tile=t, overlap=o, **options).plan.n_tiles for t, o in GRIDS}) > 2
+    for other in others:
+        assert np.abs(other - reference).max() <= 1e-5 * np.ptp(reference)
+
+
+def test_the_change_by_the_tile_grid_with_the_shipped_network_is_known(job_of, scene) -> None:
+    options = {"prior": "generic", "kernel_prior": "uniform", "psf": "shared", "steps": 4}
+    one, other = (images_of(job_of(scene(64, 64), tile=tile, overlap=16, **options)) for tile in (64, 48))
+    change = float(np.sqrt(np.mean((other - one) ** 2)) / one.std(axis=0, ddof=1).mean())
+    assert np.isfinite(change), f"{change:.3f} posterior standard deviations (rms)"
+    assert change > 0, "the network looks beyond a pixel, so that its tiles must matter"
+
+
+# --- what else must not matter ---
+
+
+def test_two_runs_are_equal_and_the_order_of_units_is_irrelevant(job_of, scene) -> None:
+    data, options = scene(64, 64), {"unit": 32, "psf": "per-tile"}
+    forward, backward = job_of(data, **options), job_of(data, **options)
+    ahead = [run_unit(forward, number) for number in (0, 1, 2, 3)]
+    for number in (3, 1, 0, 2):
+        again = run_unit(backward, number)
+        for name in ("images", "kernels", "chi2"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(ahead[number], name))
+
+
+def test_the_seed_matters(job_of, scene) -> None:
+    one, other = (images_of(job_of(scene(32, 32), seed=seed)) for seed in (0, 1))
+    assert np.abs(one - other).max() > 0.1
+
+
+def test_a_draw_does_not_depend_on_how_many_there_are(job_of, scene) -> None:
+    data = scene(40, 40)
+    two, three = (images_of(job_of(data, samples=samples)) for samples in (2, 3))
+    assert np.abs(three[:2] - two).max() <= 1e-5 * np.ptp(two)
+    assert np.abs(two[1] - two[0]).max() > 0.1
+    chains = images_of(job_of(data, samples=1, chains=2))
+    np.testing.assert_array_equal(chains, two)
+
+
+def test_planes_are_independent_images_with_noise_of_their_own(job_of, scene) -> None:
+    """Three planes of the same pixels: the first is the image alone, the others have other noise."""
+    data = scene(40, 40)
+    alone = job_of(data)
+    answers = [images_of(alone)]
+    for axis in ("t", "c", "z"):
+        stack = xr.DataArray(np.stack([data, data]), dims=(axis, "y", "x"))
+        job = replace(job_of(stack), stretch=alone.stretch, noise=alone.noise)
+        np.testing.assert_array_equal(images_of(job, 0), answers[0])
+        answers.append(images_of(job, 1))
+    for one, other in combinations(answers, 2):
+        assert np.abs(one - other).max() > 0.1
+
+
+# --- the unit of flux ---
+
+
+def scaled_job(job_of, data: np.ndarray, scale: float, model: str, **attrs: float) -> Job:
+    noise = {"gaussian": f"gaussian:{2 * scale}", "poisson-gaussian": f"poisson-gaussian:{5 / scale},{scale}"}
+    source = xr.DataArray(data.astype(np.float64) * scale, dims=("y", "x"))
+    source.attrs = {name: value * scale for name, value in attrs.items()}
+    return job_of(source, noise=noise[model], steps=5)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale"), [("gaussian", 1e3), ("poisson-gaussian", 1e3), ("gaussian", 1e-17)]
+)
+@pytest.mark.parametrize("stars", [False, True])
+def test_the_answer_follows_the_unit_of_flux(job_of, scene, model: str, scale: float, stars: bool) -> None:
+    data = scene(48, 48)
+    if stars:
+        data[::12, ::12] += 3000
+    saturation = float(np.percentile(data, 99))
+    base, large = (scaled_job(job_of, data, scale, model, saturation=saturation) for scale in (1.0, scale))
+    assert base.noise.saturation == pytest.approx(saturation)
+    assert isinstance(base.stretch, AsinhStretch) == stars
+    one, other = run_unit(base, 0), run_unit(large, 0)
+    assert np.abs(other.images / scale - one.images).max() <= 1e-4 * np.ptp(one.images)
+    np.testing.assert_allclose(other.kernels, one.kernels, atol=1e-5)
+    np.testing.assert_allclose(other.chi2, one.chi2, rtol=1e-3)
+    np.testing.assert_array_equal(other.saturated, one.saturated)
+    assert one.saturated.any()
+
+
+# --- neighbouring units ---
+
+
+def fused(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of the whole plane."""
+    draws = [images_of(job, number) for number in range(job.plan.n_units)]
+    mean, std = np.empty((2, *job.plan.shape))
+    for unit in job.plan.units():
+        part = blend(job.plan, unit, draws.__getitem__)
+        mean[unit.core.slices], std[unit.core.slices] = part.mean, part.std
+    return mean, std
+
+
+def test_two_units_join_without_a_seam(job_of, scene, psf_file) -> None:
+    """Two units against one over both, with a local prior.
+
+    Noise and windows are the same, so the answers may differ only by the common length of a step:
+    a unit knows of its whole only the norm of the residual. That is a slow change of less than a
+    tenth of the posterior's deviation, with no step at the border of the units.
+    """
+    options = {"psf_file": psf_file, "local": True, "steps": 6, "samples": 4, "overlap": 16}
+    data = scene(48, 128)
+    (one, std), (two, _) = (
+        fused(job_of(data, unit=unit, noise="gaussian:2", **options)) for unit in (128, 64)
+    )
+    change = (two - one) / std.mean()
+    assert np.sqrt(np.mean(change**2, axis=0)).max() < 0.1
+    jumps = np.sqrt(np.mean(np.diff(change, axis=1) ** 2, axis=0))
+    assert jumps[62:65].max() < 0.01
+
+
+# --- the result of a unit ---
+
+
+def test_kernels_are_normalised_and_one_a_tile(job_of, scene) -> None:
+    for psf, alike in (("per-tile", False), ("smooth", False), ("shared", True)):
+        job = job_of(scene(64, 64), psf=psf)
+        result = run_unit(job, 0)
+        assert result.kernels.shape == (2, job.plan.n_tiles, 8, 8)
+        assert result.kernels.min() >= 0
+        np.testing.assert_allclose(result.kernels.sum(axis=(-2, -1)), 1, rtol=1e-5)
+        assert (np.ptp(result.kernels, axis=1).max() == 0) == alike
+
+
+def test_kernels_of_neighbouring_nodes_share_no_noise(job_of, scene) -> None:
+    largest = next(rule.le for rule in RestoreConfig.model_fields["psf_size"].metadata if hasattr(rule, "le"))
+    job = job_of(scene(64, 64), psf="per-tile", kernel_prior="uniform")
+    made = unit_module._problem(job, job.plan.unit_at(0), job.plan.tiles(job.plan.unit_at(0)))[1]["kernel"]
+    places = {(site.y, site.x) for site in made.sites}
+    assert len(places) == job.plan.n_tiles
+    assert min(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in combinations(places, 2)) >= largest
+
+
+def test_smooth_kernels_differ_less_from_their_neighbours(job_of, scene) -> None:
+    apart, smooth = (
+        run_unit(job_of(scene(72, 72), unit=72, psf=psf, steps=2), 0).kernels
+        for psf in ("per-tile", "smooth")
+    )
+    assert smooth.std(axis=1).mean() < 0.7 * apart.std(axis=1).mean()
+
+
+def test_a_known_psf_is_kept(job_of, scene, psf_file) -> None:
+    job = job_of(scene(64, 64), psf_file=psf_file)
+    result = run_unit(job, 0)
+    assert result.kernels.shape == (2, job.plan.n_tiles, 9, 9)
+    np.testing.assert_array_equal(result.kernels, np.broadcast_to(job.known_psf, result.kernels.shape))
+
+
+def test_chi2_is_that_of_the_draws_over_each_tile(job_of, scene, tmp_path) -> None:
+    """With a PSF of one pixel the prediction is the image itself."""
+    point = np.zeros((3, 3))
+    point[1, 1] = 1
+    np.save(tmp_path / "point.npy", point)
+    data = scene(64, 64)
+    data[:, :32] = np.nan
+    data[40, 50] = np.inf
+    job = job_of(data, psf_file=str(tmp_path / "point.npy"), overlap=0, noise="gaussian:2")
+    result = run_unit(job, 0)
+    squares = ((result.images - data) / 2) ** 2
+    squares[~np.isfinite(squares)] = np.nan
+    expected = [np.nan, *(np.nanmean(squares[:, rows, 32:]) for rows in (slice(0, 32), slice(32, 64)))]
+    np.testing.assert_allclose(result.chi2, [expected[i] for i in (0, 1, 0, 2)], rtol=1e-4)
+
+
+def test_unusable_and_saturated_pixels_are_marked_and_all_is_finite(job_of, scene) -> None:
+    data = scene(32, 32)
+    data[3, 4], data[5, 6], data[7, 8] = np.nan, np.inf, 1e4
+    source = xr.DataArray(data, dims=("y", "x"), attrs={"saturation": 1e3})
+    result = run_unit(job_of(source), 0)
+    assert list(zip(*np.nonzero(result.mask), strict=True)) == [(3, 4), (5, 6)]
+    assert list(zip(*np.nonzero(result.saturated), strict=True)) == [(7, 8)]
+    assert np.isfinite(result.images).all()
+
+
+def test_a_callback_sees_every_step_and_may_end_the_run(job_of, scene) -> None:
+    job = job_of(scene(32, 32), steps=4)
+    seen: list[int] = []
+    run_unit(job, 0, lambda progress: seen.append(progress.step))
+    assert seen == [1, 2, 3, 4]
+    with pytest.raises(KeyboardInterrupt):
+        run_unit(job, 0, lambda progress: (_ for _ in ()).throw(KeyboardInterrupt))
