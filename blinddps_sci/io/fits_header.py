@@ -183,6 +183,10 @@ def _move_crop(header: fits.Header, region: Sequence[Sequence[int]]) -> None:
     for keyword, start in (("LTV1", x0), ("LTV2", y0)):
         if isinstance(header.get(keyword), int | float):
             header[keyword] = float(header[keyword]) - start
+    # A photographic plate's solution, which readers prefer to CRPIX, counts from the plate's corner.
+    for keyword, start in (("CNPIX1", x0), ("CNPIX2", y0)):
+        if isinstance(header.get(keyword), int | float):
+            header[keyword] += start
     for keyword in dict.fromkeys(header):
         if _SECTIONS.fullmatch(keyword):
             header.remove(keyword, remove_all=True)

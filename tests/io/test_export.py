@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import tifffile
 import xarray as xr
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 
 from blinddps_sci.errors import BlindDpsError, ConfigError, OutputError
 from blinddps_sci.io import export, fits_export, open_stack, psf_export, tiff_export
@@ -23,6 +24,7 @@ from blinddps_sci.io.result import ResultStore, create_result
 
 STAR = (187.7, 12.39)
 REGION = "20:230,31:341"
+PLATE = Path(__file__).parents[3] / "shared" / "data" / "test" / "astro" / "fits" / "HorseHead.fits"
 
 
 def sky_header() -> fits.Header:
@@ -158,6 +160,27 @@ def test_original_cards_are_kept_but_those_of_the_old_layout(
         assert key not in after
     assert (after["LTV1"], after["LTV2"]) == (-31.0, -20.0)
     assert len(set(after)) == len(after) - (after.count("HISTORY") - 1) - (after.count("COMMENT") - 1)
+
+
+def test_the_corner_of_a_plate_moves_with_a_crop(tmp_path: Path) -> None:
+    header = sky_header()
+    header.update(CNPIX1=12237, CNPIX2=19965)
+    source = write_input(tmp_path / "plate.fits", header=header)
+    export_fits(restore(tmp_path / "cut.zarr", open_stack(source, region=REGION)), tmp_path / "cut.fits")
+    cut = fits.getheader(tmp_path / "cut.fits", "SCI")
+    assert (cut["CNPIX1"], cut["CNPIX2"]) == (12237 + 31, 19965 + 20)
+
+
+@pytest.mark.skipif(not PLATE.is_file(), reason="the shared images are not there")
+def test_a_digitised_plate_keeps_its_sky_when_cropped(tmp_path: Path) -> None:
+    """Of such a plate astropy takes the plate's own solution, not CRPIX."""
+    export_fits(restore(tmp_path / "cut.zarr", open_stack(PLATE, region=REGION)), tmp_path / "cut.fits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        before, after = WCS(fits.getheader(PLATE)), WCS(fits.getheader(tmp_path / "cut.fits", "SCI"))
+    np.testing.assert_allclose(
+        after.wcs_pix2world([[10, 20]], 0), before.wcs_pix2world([[41, 40]], 0), rtol=0, atol=1e-7
+    )
 
 
 def test_provenance(sky: tuple[Path, ResultStore], tmp_path: Path) -> None:
