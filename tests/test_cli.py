@@ -564,7 +564,11 @@ def test_an_error_in_a_process_of_its_own(quick, tmp_path) -> None:
 def test_ctrl_c_leaves_nothing(quick, source, tmp_path) -> None:
     arguments = ["restore", source, "-o", tmp_path / "out.fits", *quick, "--steps", "90000", "--quiet"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "blinddps_sci", *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "blinddps_sci", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test run in the background ignores the signal, and what it starts would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while len(written(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
