@@ -570,12 +570,15 @@ def test_ctrl_c_leaves_nothing(quick, source, tmp_path) -> None:
         # A test run in the background ignores the signal, and what it starts would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 120
-    while len(written(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(written(tmp_path)) == 3, "store and scratch are there while it runs"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while len(written(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(written(tmp_path)) == 3, "store and scratch are there while it runs"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err == "blinddps: interrupted; nothing half-written was left behind\n"
     assert written(tmp_path) == ["in.fits"]
