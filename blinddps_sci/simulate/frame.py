@@ -62,21 +62,7 @@ def write_frame(
     OutputError
         If the file exists, or its folder does not.
     """
-    if scene not in SCENES:
-        raise ConfigError(f"unknown scene {scene!r}; choose one of {', '.join(SCENES)}")
-    if psf not in FAMILIES:
-        raise ConfigError(f"unknown PSF family {psf!r}; choose one of {', '.join(FAMILIES)}")
-    if not (16 <= size <= 8192 and 8 <= psf_size <= 256 and 0 < noise < math.inf and seed >= 0):
-        raise ConfigError(
-            f"size {size}, psf-size {psf_size}, noise {noise}, seed {seed}: "
-            "size is 16 to 8192, psf-size 8 to 256, noise positive, seed not negative"
-        )
-    if path.suffix.lower() not in (".fits", ".fit"):
-        raise OutputError(f"output {path} has no known extension; use .fits")
-    if not path.parent.is_dir():
-        raise OutputError(f"folder {path.parent} does not exist; create it or choose another output")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name or give --overwrite")
+    _check(path, scene, psf, psf_size, size, noise, seed, overwrite)
     rng = np.random.default_rng(seed)
     kernel = random_kernel(psf_size, rng, psf)
     truth = random_scene((size + psf_size - 1, size + psf_size - 1), rng, scene)
@@ -99,3 +85,23 @@ def write_frame(
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def _check(
+    path: Path, scene: str, psf: str, psf_size: int, size: int, noise: float, seed: int, overwrite: bool
+) -> None:
+    if scene not in SCENES:
+        raise ConfigError(f"unknown scene {scene!r}; choose one of {', '.join(SCENES)}")
+    if psf not in FAMILIES:
+        raise ConfigError(f"unknown PSF family {psf!r}; choose one of {', '.join(FAMILIES)}")
+    if not (16 <= size <= 8192 and 8 <= psf_size <= 256 and 0 < noise < math.inf and seed >= 0):
+        raise ConfigError(
+            f"size {size}, psf-size {psf_size}, noise {noise}, seed {seed}: "
+            "size is 16 to 8192, psf-size 8 to 256, noise positive, seed not negative"
+        )
+    if path.suffix.lower() not in (".fits", ".fit"):
+        raise OutputError(f"output {path} has no known extension; use .fits")
+    if not path.parent.is_dir():
+        raise OutputError(f"folder {path.parent} does not exist; create it or choose another output")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name or give --overwrite")
