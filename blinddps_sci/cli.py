@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", help="name or TOML file")
     train.add_argument("--minutes", type=float, required=True)
     train.add_argument("--output", type=Path, default=Path("runs"), help="folder of the run")
+    train.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="trained weights to begin with")
     train.add_argument("--resume", action="store_true")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     train.add_argument("--licence", default="not stated", help="licence of the weights, for their card")
@@ -193,7 +194,7 @@ def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **opti
             if quiet:
                 return
             print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
-            total = job.plan.n_units * job.config.steps
+            total = job.plan.n_units * job.steps
             bars.append(stack.enter_context(tqdm(total=total, unit="step", dynamic_ncols=True)))
 
         def advance(event: Event) -> None:

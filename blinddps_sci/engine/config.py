@@ -17,12 +17,19 @@ from blinddps_sci.errors import ConfigError
 
 __all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_toml"]
 
-QUALITIES: dict[str, dict[str, int]] = {
-    "fast": {"steps": 100, "chains": 1, "samples": 2},
-    "default": {"steps": 200, "chains": 1, "samples": 4},
-    "best": {"steps": 1000, "chains": 1, "samples": 8},
+QUALITIES: dict[str, dict[str, dict[str, int]]] = {
+    "split": {
+        "fast": {"steps": 15, "chains": 1, "samples": 2},
+        "default": {"steps": 25, "chains": 3, "samples": 4},
+        "best": {"steps": 60, "chains": 6, "samples": 8},
+    },
+    "dps": {
+        "fast": {"steps": 250, "chains": 1, "samples": 1},
+        "default": {"steps": 1000, "chains": 1, "samples": 1},
+        "best": {"steps": 1000, "chains": 1, "samples": 8},
+    },
 }
-"""What each preset of ``quality`` sets."""
+"""What each preset of ``quality`` sets, by sampler."""
 
 
 class RestoreConfig(BaseModel):
@@ -45,13 +52,19 @@ class RestoreConfig(BaseModel):
     psf: Literal["per-tile", "smooth", "shared"] = Field("smooth", description="how the PSF may vary")
     psf_size: int = Field(32, ge=3, le=256, description="side of the PSF, pixels")
     psf_file: str | None = Field(None, description="known PSF (FITS, TIFF or npy): not blind")
-    sampler: Literal["dps"] = Field("dps", description="sampling method")
+    sampler: Literal["split", "dps"] = Field(
+        "split", description="split (fast) or dps (the published algorithm)"
+    )
     quality: Literal["fast", "default", "best"] = Field(
         "default", description="preset of steps, chains and samples"
     )
-    steps: int = Field(200, ge=2, le=100_000, description="network evaluations per sample")
-    chains: int = Field(1, ge=1, le=64, description="independent chains, each giving `samples` draws")
-    samples: int = Field(4, ge=1, le=1024, description="posterior draws of each chain")
+    steps: int = Field(
+        25, ge=2, le=100_000, description="noise levels of each phase (split), of the whole run (dps)"
+    )
+    chains: int = Field(
+        3, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"
+    )
+    samples: int = Field(4, ge=1, le=1024, description="posterior draws of the image")
     noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")
     tile: int = Field(256, ge=32, description="side of a tile, pixels")
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
@@ -116,7 +129,8 @@ def make_config(options: Mapping[str, Any]) -> RestoreConfig:
     ConfigError
         One line naming the option, what was given and what is allowed.
     """
-    preset = QUALITIES.get(str(options.get("quality", "default")), {})
+    presets = QUALITIES.get(str(options.get("sampler", "split")), {})
+    preset = presets.get(str(options.get("quality", "default")), {})
     try:
         return RestoreConfig(**{**preset, **options})
     except ValidationError as error:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "prepare"]
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Raised whenever the same configuration would give another answer."""
 
 _SAMPLE_SIDE = 1024
@@ -57,6 +57,8 @@ class Job:
         Denoisers of one tile and of one kernel.
     known_psf : ndarray, (K, K), optional
         The PSF of a non-blind problem.
+    kernel_power : 1 or 2
+        Whether the kernel prior's domain is of kernels or of their amplitudes.
     weights : mapping of str to str
         Digest of each network's weights, and of a known PSF.
     device : torch.device
@@ -71,6 +73,7 @@ class Job:
     image_prior: Prior
     kernel_prior: Prior
     known_psf: np.ndarray | None
+    kernel_power: Literal[1, 2]
     weights: Mapping[str, str]
     device: torch.device
 
@@ -88,7 +91,25 @@ class Job:
     @property
     def draws(self) -> int:
         """Posterior draws of every plane."""
-        return self.config.chains * self.config.samples
+        chains = self.config.chains if self.config.sampler == "dps" else 1
+        return chains * self.config.samples
+
+    @property
+    def batch(self) -> int:
+        """Scenes that are at work at once."""
+        return self.draws if self.config.sampler == "dps" else max(self.config.chains, self.config.samples)
+
+    @property
+    def steps(self) -> int:
+        """Steps of every unit: the split sampler first estimates the kernels, then restores."""
+        blind = self.known_psf is None
+        return self.config.steps * (2 if self.config.sampler == "split" and blind else 1)
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of the image prior for every tile."""
+        blind_split = self.config.sampler == "split" and self.known_psf is None
+        return self.config.steps * (self.draws + (self.config.chains if blind_split else 0))
 
     @property
     def margin(self) -> int:
@@ -156,6 +177,7 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
     if known_psf is not None:
         weights["psf"] = hashlib.sha256(known_psf.tobytes()).hexdigest()
     size = config.psf_size if known_psf is None else known_psf.shape[0]
+    kernel_power: Literal[1, 2] = 1
     kernel_prior: Prior = _UNINFORMATIVE.get(config.kernel_prior, _UNINFORMATIVE["uniform"])
     if known_psf is None and config.kernel_prior not in _UNINFORMATIVE:
         network, card = load_prior(config.kernel_prior, "kernel")
@@ -165,6 +187,7 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
                 f"use --psf-size {card.size}, or --kernel-prior uniform for any size"
             )
         weights["kernel"] = card.sha256
+        kernel_power = 2 if card.domain == "amplitude" else 1
         kernel_prior = network.to(device)
     check_finite(dataset)
     data = dataset["data"]
@@ -187,6 +210,7 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
         image_prior=image_prior.to(device),
         kernel_prior=kernel_prior,
         known_psf=known_psf,
+        kernel_power=kernel_power,
         weights=weights,
         device=device,
     )

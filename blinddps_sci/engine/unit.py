@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.phases import Phases, restore_blind
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import Window, read_window
 from blinddps_sci.likelihoods.base import Likelihood, chi2_map
@@ -22,8 +23,9 @@ from blinddps_sci.operators.blur import FieldBlur, NodeWindow
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
 from blinddps_sci.sampling.dps import Dps
 from blinddps_sci.sampling.noise import Site, Stream
-from blinddps_sci.sampling.posterior import Posterior, Progress, Status
-from blinddps_sci.sampling.sample import sample
+from blinddps_sci.sampling.posterior import Progress, Status
+from blinddps_sci.sampling.sample import Sampler, sample
+from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
 from blinddps_sci.tiling.plan import Tile, Unit
 
@@ -38,6 +40,13 @@ _GUIDANCE = 4.0
 _CALIBRATED = 0.3
 """Weight of the data times the noise on the network's domain at which the draws of an exact Gaussian
 prior spread as its posterior does (see ``docs/method.md``)."""
+
+_IMAGE_NOISE = (1.0, 0.02)
+_KERNEL_NOISE = (1.0, 0.02)
+"""First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
+
+_FIRST_WIDTH = 0.1
+"""Standard deviation of the first kernel, as a share of its side."""
 
 _SLICES = 65536
 """Every frame and slice has noise of its own; more slices than a stack can have."""
@@ -56,8 +65,8 @@ class UnitResult:
         Which.
     images : ndarray of float32, (S, h, w)
         Draws of the image over the unit's data box, in data units.
-    kernels : ndarray of float32, (S, N, K, K)
-        Draws of the kernel of each tile.
+    kernels : ndarray of float32, (D, N, K, K)
+        Draws of the kernel of each tile, one for each draw or chain.
     chi2 : ndarray of float32, (N,)
         Reduced chi-squared of the draws over each tile, averaged over the draws.
     mask : ndarray of bool, (h, w)
@@ -92,30 +101,72 @@ def run_unit(job: Job, number: int, callback: Callable[[Progress], None] | None 
     window = read_window(job.dataset, job.index(unit.plane), slice(box.y0, box.y1), slice(box.x0, box.x1))
     data = torch.from_numpy(window.data).to(job.device)[None, None]
     likelihood = job.noise.likelihood(window, job.device)
-    operator, unknowns = _problem(job, unit, tiles)
-    unit_of_data = ImageMap(job.stretch).unit
-    calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
-    sampler = Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
+    operator, unknowns = _problem(job, unit, tiles, window)
     index = job.index(unit.plane)
     stream = Stream(
         job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)
     )
+    drawn = _draw(job, unit, tiles, data, operator, likelihood, unknowns, stream, callback)
+    if not np.isfinite(drawn.images.cpu().numpy()).all():
+        raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
+    return _collect(job, unit, tiles, window, drawn, operator, likelihood, data)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Draws of a unit: images (S, 1, h, w), the kernels of each (S, N, K, K), and those to be reported."""
+
+    images: Tensor
+    kernels: Tensor | None
+    reported: Tensor | None
+
+
+def _draw(
+    job: Job,
+    unit: Unit,
+    tiles: tuple[Tile, ...],
+    data: Tensor,
+    operator: Operator,
+    likelihood: Likelihood,
+    unknowns: dict[str, Unknown],
+    stream: Stream,
+    callback: Callable[[Progress], None] | None,
+) -> _Drawn:
+    """Draw the unknowns of a unit by the sampler that the job asks for."""
+    if job.config.sampler == "split" and "kernel" in unknowns:
+        sampler = Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+        smooth = job.config.psf == "smooth" and unknowns["kernel"].shape[0] > 1
+        mixing = _neighbour_mixing(tiles) if smooth else None
+        phases = Phases(sampler, job.config.chains, job.config.samples, mixing)
+        posterior, kernels, chains = restore_blind(
+            data, operator, likelihood, unknowns, stream, phases, callback
+        )
+        return _Drawn(posterior.samples["image"][:, 0], kernels, chains)
     posterior = sample(
         data,
         operator,
         likelihood,
         unknowns,
-        sampler=sampler,
+        sampler=_sampler(job, unit, likelihood, data),
         seeds=[stream],
         samples=job.draws,
         callback=callback,
     )
-    if posterior.status is Status.NOT_FINITE:
-        raise InputError(f"unit {number}: {posterior.status.value}")
-    return _collect(job, unit, tiles, window, posterior, operator, likelihood, data)
+    found = posterior.samples["kernel"][:, 0] if "kernel" in unknowns else None
+    return _Drawn(posterior.samples["image"][:, 0], found, found)
 
 
-def _problem(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[Operator, dict[str, Unknown]]:
+def _sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor) -> Sampler:
+    if job.config.sampler == "split":
+        return Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+    unit_of_data = ImageMap(job.stretch).unit
+    calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
+    return Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
+
+
+def _problem(
+    job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window
+) -> tuple[Operator, dict[str, Unknown]]:
     """Return the operator and the unknowns of a unit."""
     canvas, box = unit.canvas, unit.data
     fused = FusedPrior(
@@ -133,6 +184,8 @@ def _problem(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[Operator, d
         (1, canvas.height, canvas.width),
         physical=ImageMap(job.stretch),
         clamp=_HEADROOM,
+        start=_first_guess(job, window),
+        noise_range=_IMAGE_NOISE,
         sites=(Site(canvas.y0, canvas.x0),),
     )
     nodes = tiles if job.config.psf != "shared" and job.known_psf is None else tiles[:1]
@@ -143,14 +196,38 @@ def _problem(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[Operator, d
     if job.known_psf is not None:
         kernel = torch.from_numpy(job.known_psf).to(job.device)[None, None]
         return Given(operator, {"kernel": kernel}), {"image": image}
-    mixing = _neighbour_mixing(tiles) if job.config.psf == "smooth" and len(nodes) > 1 else None
+    # The split sampler reconciles and centres the kernels of its chains when they are all there.
+    dps = job.config.sampler == "dps"
+    mixing = _neighbour_mixing(tiles) if dps and job.config.psf == "smooth" and len(nodes) > 1 else None
+    physical = KernelMap(
+        centred=dps, mixing=None if mixing is None else mixing.to(job.device), power=job.kernel_power
+    )
+    size = job.config.psf_size
     kernel_unknown = Unknown(
         PlanewisePrior(job.kernel_prior),
-        (len(nodes), job.config.psf_size, job.config.psf_size),
-        physical=KernelMap(mixing=None if mixing is None else mixing.to(job.device)),
+        (len(nodes), size, size),
+        physical=physical,
+        start=physical.inverse(_round_kernel(size).to(job.device)),
+        noise_range=_KERNEL_NOISE,
         sites=tuple(Site(tile.index[0] * _NODE_PITCH, tile.index[1] * _NODE_PITCH) for tile in nodes),
     )
     return operator, {"image": image, "kernel": kernel_unknown}
+
+
+def _first_guess(job: Job, window: Window) -> Tensor:
+    """Return the data on the network's domain, continued over the canvas by reflection, (1, 1, H, W)."""
+    usable = window.data[~window.mask]
+    level = float(np.median(usable)) if usable.size else 0.0
+    filled = np.pad(np.where(window.mask, level, window.data), job.margin, mode="symmetric")
+    guess: Tensor = job.stretch.forward(torch.from_numpy(filled.astype(np.float32)))
+    return guess.clamp(*_HEADROOM)[None, None].to(job.device)
+
+
+def _round_kernel(size: int) -> Tensor:
+    """Return a broad Gaussian kernel (1, 1, K, K), where the chains begin."""
+    offsets = torch.arange(size) - size // 2
+    line = torch.exp(-0.5 * (offsets / (_FIRST_WIDTH * size)) ** 2)
+    return (line[:, None] * line)[None, None] / line.sum() ** 2
 
 
 def _node_window(tile: Tile, unit: Unit) -> NodeWindow:
@@ -177,19 +254,19 @@ def _collect(
     unit: Unit,
     tiles: tuple[Tile, ...],
     window: Window,
-    posterior: Posterior,
+    drawn: _Drawn,
     operator: Operator,
     likelihood: Likelihood,
     data: Tensor,
 ) -> UnitResult:
     """Reduce the draws of a unit to what is written."""
     m = job.margin
-    images = posterior.samples["image"][:, 0, 0]
+    values = {"image": drawn.images}
+    if drawn.kernels is not None:
+        values["kernel"] = drawn.kernels
     with torch.no_grad():
-        values = {name: draws[:, 0] for name, draws in posterior.samples.items()}
         predicted = operator.forward(values)
         squares = chi2_map(likelihood, predicted, data.expand_as(predicted)).nanmean(dim=0)[0].cpu().numpy()
-    kernels = _kernels(job, posterior, len(tiles))
     chi2 = np.full(len(tiles), np.nan, dtype=np.float32)
     for i, tile in enumerate(tiles):
         part = squares[tile.box.intersect(unit.data).within(unit.data).slices]
@@ -198,16 +275,18 @@ def _collect(
     level = job.noise.saturation
     return UnitResult(
         unit=unit,
-        images=images[:, m:-m, m:-m].cpu().numpy(),
-        kernels=kernels,
+        images=drawn.images[:, 0, m:-m, m:-m].cpu().numpy(),
+        kernels=_kernels(job, drawn, len(tiles)),
         chi2=chi2,
         mask=window.mask,
         saturated=np.zeros_like(window.mask) if level is None else (window.data >= level) & ~window.mask,
     )
 
 
-def _kernels(job: Job, posterior: Posterior, tiles: int) -> np.ndarray:
-    if job.known_psf is not None:
-        return np.broadcast_to(job.known_psf, (job.draws, tiles, *job.known_psf.shape))
-    draws = posterior.samples["kernel"][:, 0].cpu().numpy()
+def _kernels(job: Job, drawn: _Drawn, tiles: int) -> np.ndarray:
+    draws = job.known_psf if drawn.reported is None else drawn.reported.cpu().numpy()
+    if draws is None:
+        raise InputError("neither a known PSF nor a drawn one is there to be reported")
+    if draws.ndim == 2:
+        draws = np.broadcast_to(draws, (job.draws, tiles, *draws.shape))
     return np.broadcast_to(draws, (len(draws), tiles, *draws.shape[2:]))

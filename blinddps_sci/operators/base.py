@@ -90,12 +90,16 @@ class Given:
         InputError
             If a known value has a number of items that does not divide the batch.
         """
+        return self.operator.forward(self.complete(unknowns))
+
+    def complete(self, unknowns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the unknowns with the known values added, one item for each of theirs."""
         like = next(iter(unknowns.values()), None)
         known = {
             name: value if like is None else _for_items(name, value, like)
             for name, value in self.known.items()
         }
-        return self.operator.forward({**unknowns, **known})
+        return {**unknowns, **known}
 
 
 def _for_items(name: str, value: Tensor, like: Tensor) -> Tensor:

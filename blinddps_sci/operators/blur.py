@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.operators.convolve import convolve, fast_length
+from blinddps_sci.operators.linear import Linear
 from blinddps_sci.operators.patches import cut, paste
 
 __all__ = ["Blur", "FieldBlur", "NodeWindow"]
@@ -158,6 +160,42 @@ class FieldBlur:
             total = total + paste(_weigh(blurred, windows), corners, shape)
         return total
 
+    def linearise(self, values: Mapping[str, Tensor]) -> Linear:
+        """Return the linearisation, which transforms image and kernels only once.
+
+        ``dy = sum_n w_n (k_n * dx + dk_n * x)``; see `forward` for the values and the errors.
+        """
+        image, kernel = values["image"], values["kernel"]
+        shape = self._data_shape(image, kernel)
+        reach = max(kernel.shape[-2:]) // 2
+        groups = [
+            _SpectralGroup(self.windows, nodes, size, image, kernel, self.margin - reach)
+            for nodes, size in _by_length(self.windows, reach)
+        ]
+        value = sum((g.place(g.scene * g.kernels, shape) for g in groups), image.new_zeros(()))
+
+        def apply(changes: Mapping[str, Tensor]) -> Tensor:
+            total = image.new_zeros(())
+            for group in groups:
+                spectrum = torch.zeros((), device=image.device)
+                if "image" in changes:
+                    spectrum = spectrum + group.seen(changes["image"]) * group.kernels
+                if "kernel" in changes:
+                    spectrum = spectrum + group.scene * group.transformed(changes["kernel"])
+                total = total + group.place(spectrum, shape)
+            return total
+
+        def adjoint(residual: Tensor) -> dict[str, Tensor]:
+            found = torch.zeros_like(image)
+            kernels = torch.zeros_like(kernel)
+            for group in groups:
+                spectrum = group.spread(residual)
+                found = found + group.returned(spectrum * group.kernels.conj(), image.shape[-2:])
+                kernels[:, group.nodes] = group.kernel_part(spectrum * group.scene.conj(), kernel.shape[-2:])
+            return {"image": found, "kernel": kernels}
+
+        return Linear(value, apply, adjoint)
+
     def _data_shape(self, image: Tensor, kernel: Tensor) -> tuple[int, int]:
         if image.ndim != 4 or kernel.ndim != 4 or kernel.shape[:2] != (len(image), len(self.windows)):
             raise InputError(
@@ -180,6 +218,67 @@ class FieldBlur:
                     f"of data with {height} x {width} pixels; crop it to the data"
                 )
         return height, width
+
+
+class _SpectralGroup:
+    """The nodes of a field whose FFTs have one length: spectra of their scenes and kernels.
+
+    All arrays are (G, B, C, h, w) for G nodes; kernels have one channel.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[NodeWindow],
+        nodes: list[int],
+        size: tuple[int, int],
+        image: Tensor,
+        kernel: Tensor,
+        offset: int,
+    ) -> None:
+        self.nodes, self.size = nodes, size
+        self.reach = max(kernel.shape[-2:]) // 2
+        own = [windows[n] for n in nodes]
+        self.corners = [(window.y0, window.x0) for window in own]
+        self.cuts = [(y + offset, x + offset) for y, x in self.corners]
+        self.start = tuple(self.reach + side // 2 for side in kernel.shape[-2:])
+        inner = tuple(length - 2 * self.reach for length in size)
+        self.inner = (inner[0], inner[1])
+        self.weights = _weigh(image.new_ones((len(nodes), 1, 1, *self.inner)), own)
+        self.scene = self.seen(image)
+        self.kernels = self.transformed(kernel)
+
+    def seen(self, image: Tensor) -> Tensor:
+        """Return the spectra of what each node sees of an image (B, C, H, W)."""
+        spectrum: Tensor = torch.fft.rfft2(cut(image, self.cuts, self.size))
+        return spectrum
+
+    def transformed(self, kernel: Tensor) -> Tensor:
+        """Return the spectra of this group's kernels of (B, N, K, L)."""
+        own = kernel[:, self.nodes].transpose(0, 1).unsqueeze(2)
+        spectrum: Tensor = torch.fft.rfft2(own, s=self.size)
+        return spectrum
+
+    def place(self, spectrum: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Return the weighted boxes of a spectrum, added up on the data (B, C, *shape)."""
+        full = torch.fft.irfft2(spectrum, s=self.size)
+        (y, x), (h, w) = self.start, self.inner
+        return paste(full[..., y : y + h, x : x + w] * self.weights, self.corners, shape)
+
+    def spread(self, residual: Tensor) -> Tensor:
+        """Return the spectra of a residual on the data, weighted: the adjoint of `place`."""
+        boxes = cut(residual, self.corners, self.inner) * self.weights
+        (y, x), (h, w) = self.start, self.inner
+        spectrum: Tensor = torch.fft.rfft2(pad(boxes, (x, self.size[1] - x - w, y, self.size[0] - y - h)))
+        return spectrum
+
+    def returned(self, spectrum: Tensor, shape: torch.Size) -> Tensor:
+        """Return spectra to the canvas: the adjoint of `seen`."""
+        return paste(torch.fft.irfft2(spectrum, s=self.size), self.cuts, (shape[0], shape[1]))
+
+    def kernel_part(self, spectrum: Tensor, shape: torch.Size) -> Tensor:
+        """Return spectra, summed over channels, to kernels (B, G, K, L): the adjoint of `transformed`."""
+        full: Tensor = torch.fft.irfft2(spectrum.sum(dim=2), s=self.size)
+        return full[..., : shape[0], : shape[1]].transpose(0, 1)
 
 
 def _by_length(windows: Sequence[NodeWindow], reach: int) -> Iterator[tuple[list[int], tuple[int, int]]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.error import Root, error_root
 
 __all__ = ["FusedPrior", "PlanewisePrior", "TileWindow"]
 
@@ -72,6 +73,10 @@ class FusedPrior:
             fused = fused + placed
         return fused
 
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of one tile's error, extended over the canvas."""
+        return error_root(self.prior, estimate, sigma)
+
 
 @dataclass(frozen=True)
 class PlanewisePrior:
@@ -92,3 +97,7 @@ class PlanewisePrior:
             return self.prior(x, sigma)
         flat = self.prior(x.flatten(0, 1)[:, None], sigma.repeat_interleave(planes))
         return flat.reshape(x.shape)
+
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of the planes' error; planes are independent."""
+        return error_root(self.prior, estimate, sigma)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from blinddps_sci.errors import PriorError
 from blinddps_sci.priors.base import broadcast_sigma
+from blinddps_sci.priors.error import Root
 
 __all__ = ["GaussianPrior", "StationaryGaussianPrior"]
 
@@ -60,6 +61,16 @@ class GaussianPrior:
         shrunk = offset * variances / (variances + sigma[:, None] ** 2)
         return (self.mean + shrunk @ vectors.T).reshape(x.shape)
 
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of ``C sigma^2 (C + sigma^2)^-1``, the same for every estimate."""
+        variances: Tensor = self._variances  # type: ignore[attr-defined]
+        vectors: Tensor = self._vectors  # type: ignore[attr-defined]
+        scale = (variances * sigma**2 / (variances + sigma**2)).sqrt()
+        return Root(
+            lambda v: ((v.flatten(1) * scale) @ vectors.T).reshape(v.shape),
+            lambda v: ((v.flatten(1) @ vectors) * scale).reshape(v.shape),
+        )
+
 
 @dataclass(frozen=True)
 class StationaryGaussianPrior:
@@ -91,3 +102,13 @@ class StationaryGaussianPrior:
         gain = self.power / (self.power + broadcast_sigma(sigma, x) ** 2)
         smooth: Tensor = torch.fft.ifft2(gain * torch.fft.fft2(x - self.mean)).real
         return self.mean + smooth
+
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of ``P sigma^2 / (P + sigma^2)`` at every wave vector."""
+        scale = (self.power * sigma**2 / (self.power + sigma**2)).sqrt()
+
+        def filtered(values: Tensor) -> Tensor:
+            result: Tensor = torch.fft.ifft2(scale * torch.fft.fft2(values)).real
+            return result
+
+        return Root(filtered, filtered)

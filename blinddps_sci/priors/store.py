@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blinddps_sci.errors import OutputError, PriorError
+from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.priors.unet import UNet, UNetConfig
 from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, VPDenoiser
 
@@ -51,6 +52,10 @@ class PriorCard:
         Of the EDM preconditioning.
     vp_steps : int
         Length of a VP network's schedule.
+    domain : 'linear' or 'amplitude'
+        What [-1, 1] stands for: the unknown itself, or the square root of a kernel.
+    error : dict, optional
+        Fields of the `ErrorTable` measured on held-out examples.
     description, training_data, licence : str
         For the reader.
     training : dict
@@ -66,6 +71,8 @@ class PriorCard:
     labels: list[str] = field(default_factory=list)
     sigma_data: float = 0.5
     vp_steps: int = 1000
+    domain: Literal["linear", "amplitude"] = "linear"
+    error: dict[str, Any] | None = None
     description: str = ""
     training_data: str = "not stated"
     licence: str = "not stated"
@@ -166,6 +173,22 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
             f"{path} is of the parameterisation {card.parameterisation!r}; known are "
             f"{', '.join(get_args(Parameterisation))}: update the package or fetch the file again"
         )
-    if card.parameterisation == "edm":
-        return EDMDenoiser(net, card.labels, sigma_data=card.sigma_data), card
-    return VPDenoiser(net, card.labels, steps=card.vp_steps), card
+    denoiser = (
+        EDMDenoiser(net, card.labels, sigma_data=card.sigma_data)
+        if card.parameterisation == "edm"
+        else VPDenoiser(net, card.labels, steps=card.vp_steps)
+    )
+    denoiser.error = None if card.error is None else _error_table(path, card.error)
+    return denoiser, card
+
+
+def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:
+    try:
+        return ErrorTable(
+            fields["kind"],
+            tuple(fields["sigmas"]),
+            tuple(fields["bins"]),
+            tuple(tuple(row) for row in fields["variance"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise PriorError(f"the table of errors in {path} is damaged ({error})") from None

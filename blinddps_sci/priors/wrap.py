@@ -15,15 +15,26 @@ from torch.nn import functional as F
 
 from blinddps_sci.errors import PriorError
 from blinddps_sci.priors.base import broadcast_sigma
+from blinddps_sci.priors.error import ErrorTable, Root, error_root
 from blinddps_sci.priors.unet import UNet
 
-__all__ = ["Denoiser", "EDMDenoiser", "VPDenoiser", "linear_betas"]
+__all__ = ["Denoiser", "EDMDenoiser", "VPDenoiser", "fast_half", "linear_betas"]
 
 
 def linear_betas(steps: int) -> np.ndarray:
     """Return the linear schedule of guided diffusion, (steps,), float64, scaled by 1000 / steps."""
     scale = 1000 / steps
     return np.linspace(1e-4 * scale, 2e-2 * scale, steps)
+
+
+def fast_half(device: str) -> torch.dtype | None:
+    """Return bfloat16 where the device computes in it natively, else None.
+
+    A processor without it emulates it, ten times slower than single precision.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
 
 
 class Denoiser(nn.Module):
@@ -40,6 +51,8 @@ class Denoiser(nn.Module):
     label: int | None = None
     autocast: torch.dtype | None = None
     """Type of the network's arithmetic; None for the type of the weights."""
+    error: ErrorTable | None = None
+    """Measured error of the estimates; None if it was not measured."""
 
     def __init__(self, net: UNet, labels: Sequence[str] = ()) -> None:
         super().__init__()
@@ -60,6 +73,10 @@ class Denoiser(nn.Module):
             raise PriorError(f"this prior has no label {name!r}; its labels are {allowed}")
         self.label = self.labels.index(name)
         return self
+
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of the error's covariance; see `blinddps_sci.priors.error`."""
+        return error_root(None, estimate, sigma) if self.error is None else self.error.root(estimate, sigma)
 
     def raw(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Run the network on ``x`` (B, C, H, W) of any size and return its output in float32."""

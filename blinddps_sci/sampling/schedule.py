@@ -16,7 +16,7 @@ from torch import Tensor
 
 from blinddps_sci.priors.wrap import linear_betas
 
-__all__ = ["LinearVP", "published_levels", "sigma_of"]
+__all__ = ["LinearVP", "karras_levels", "published_levels", "sigma_of"]
 
 
 def sigma_of(abar: float) -> float:
@@ -27,6 +27,19 @@ def sigma_of(abar: float) -> float:
 def published_levels(steps: int) -> np.ndarray:
     """Return ``abar_t`` of the published schedule, (steps,), noisiest first."""
     return np.cumprod(1 - linear_betas(steps))[::-1].copy()
+
+
+def karras_levels(steps: int, highest: float, lowest: float, rho: float = 7.0) -> np.ndarray:
+    """Return noise levels sigma, (steps,), falling; dense where they are low.
+
+    References
+    ----------
+    T. Karras et al., "Elucidating the design space of diffusion-based generative models",
+    arXiv:2206.00364, eq. 5.
+    """
+    ends = highest ** (1 / rho), lowest ** (1 / rho)
+    levels: np.ndarray = np.linspace(*ends, steps) ** rho
+    return levels
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.operators.centroid import recentre
+from blinddps_sci.operators.linear import linearise
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.error import Root
 from blinddps_sci.sampling.noise import Site
 
-__all__ = ["Identity", "ImageMap", "KernelMap", "Map", "Sparsity", "TiltMap", "Unknown"]
+__all__ = ["Identity", "ImageMap", "KernelMap", "Local", "Map", "Sparsity", "TiltMap", "Unknown"]
 
 
 class Map(Protocol):
@@ -38,6 +41,35 @@ class Map(Protocol):
         """Rescale a gradient with respect to ``z`` so that one step size fits all elements."""
         ...
 
+    def local(self, estimate: Tensor, root: Root) -> Local:
+        """Return the Gaussian about an estimate (B, C, H, W) of the domain, ready to be drawn from."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """The clean unknown about its estimate: a Gaussian in a variable that suits the operator.
+
+    Parameters
+    ----------
+    origin : Tensor, (B, C, H, W)
+        Mean of the variable.
+    root : Root
+        Of its covariance.
+    physical : callable
+        From the variable to physical units.
+    jacobian : callable
+        From the variable to the derivative of ``physical`` there.
+    domain : callable
+        From the variable back to the network's domain.
+    """
+
+    origin: Tensor
+    root: Root
+    physical: Callable[[Tensor], Tensor]
+    jacobian: Callable[[Tensor], Root]
+    domain: Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -54,6 +86,14 @@ class Identity:
     def precondition(self, z: Tensor, gradient: Tensor) -> Tensor:
         """Return the gradient as it is."""
         return gradient
+
+    def local(self, estimate: Tensor, root: Root) -> Local:
+        """Return the Gaussian on the domain itself."""
+        return Local(estimate, root, self, self.jacobian, lambda z: z)
+
+    def jacobian(self, z: Tensor) -> Root:
+        """Return the derivative at ``z`` and its transpose, by automatic differentiation."""
+        return _derivative(self, z)
 
 
 @dataclass(frozen=True)
@@ -85,13 +125,18 @@ class ImageMap(Identity):
         """Divide by the square of the local slope where the stretch is steeper than linear."""
         return gradient / (self.stretch.slope(z) / self.unit).clamp(min=1) ** 2
 
+    def jacobian(self, z: Tensor) -> Root:
+        """Return the multiplication by the local slope."""
+        slope = self.stretch.slope(z)
+        return Root(lambda v: slope * v, lambda v: slope * v)
+
 
 @dataclass(frozen=True)
 class KernelMap(Identity):
     """Kernels: non-negative, sum one per plane, centroid at ``K // 2``.
 
-    ``k = (z + 1) / 2`` divided by its sum, as in the published sampler, then moved so that its
-    centroid is fixed; without that, a shift of the kernel and of the image cancel.
+    ``k = u^power`` divided by its sum, with ``u = (z + 1) / 2``, then moved so that its centroid is
+    fixed; without that, a shift of the kernel and of the image cancel.
 
     Parameters
     ----------
@@ -100,22 +145,77 @@ class KernelMap(Identity):
     mixing : Tensor, (N, N), optional
         Rows that sum to one: the kernel of each node is this average of the nodes' kernels, which
         makes neighbours alike.
+    power : 1 or 2
+        1 for a domain of kernels, as in the published sampler, negative values cut off; 2 for a
+        domain of amplitudes, whose squares are kernels.
     """
 
     centred: bool = True
     mixing: Tensor | None = None
+    power: Literal[1, 2] = 1
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the normalised kernels of ``z`` (B, N, K, K)."""
-        positive = (0.5 * (z + 1)).clamp(min=0)
-        kernel = positive / positive.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
+        amplitude = 0.5 * (z + 1)
+        positive = amplitude.clamp(min=0) if self.power == 1 else amplitude**2
+        return self._shared(positive / positive.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-12))
+
+    def inverse(self, value: Tensor) -> Tensor:
+        """Return the kernel, or its amplitude, with its peak at one on [-1, 1]."""
+        scaled = value / value.amax(dim=(-2, -1), keepdim=True)
+        return 2 * (scaled if self.power == 1 else scaled.clamp(min=0).sqrt()) - 1
+
+    def local(self, estimate: Tensor, root: Root) -> Local:
+        """Return the Gaussian in the kernels themselves, whose sums are one.
+
+        In the kernel the prediction is linear. The mean and the variance of a square are those of a
+        Gaussian amplitude (whose root has to be diagonal), and the Gaussian is conditioned on the sum.
+        Draws may be negative where the kernel is faint; they are cut off on the way to the domain.
+        """
+        amplitude = 0.5 * (estimate + 1)
+        deviation = 0.5 * root.apply(torch.ones_like(estimate))
+        if self.power == 2:
+            mean = amplitude**2 + deviation**2
+            deviation = (4 * amplitude**2 + 2 * deviation**2).sqrt() * deviation
+        else:
+            mean = amplitude.clamp(min=0)
+        total = mean.sum(dim=(-2, -1), keepdim=True)
+        origin, deviation = mean / total, deviation / total
+        share = deviation**2 / (deviation**2).sum(dim=(-2, -1), keepdim=True)
+
+        def apply(v: Tensor) -> Tensor:
+            change = deviation * v
+            return change - share * change.sum(dim=(-2, -1), keepdim=True)
+
+        def adjoint(v: Tensor) -> Tensor:
+            return deviation * (v - (share * v).sum(dim=(-2, -1), keepdim=True))
+
+        peak = origin.amax(dim=(-2, -1), keepdim=True) / _moment_peak(origin)
+
+        def domain(kernel: Tensor) -> Tensor:
+            # A noisy maximum is too high; a ratio of moments is not, and is corrected by its own bias.
+            scaled = (kernel / (peak * _moment_peak(kernel))).clamp(min=0)
+            return 2 * (scaled if self.power == 1 else scaled.sqrt()) - 1
+
+        return Local(origin, Root(apply, adjoint), self._shared, partial(_derivative, self._shared), domain)
+
+    def _shared(self, kernel: Tensor) -> Tensor:
+        """Return normalised kernels (B, N, K, K) mixed and centred as asked for."""
         if self.mixing is not None:
             kernel = torch.einsum("mn,bnij->bmij", self.mixing.to(kernel), kernel)
         return recentre(kernel) if self.centred else kernel
 
-    def inverse(self, value: Tensor) -> Tensor:
-        """Return the kernel with its peak at one on [-1, 1]."""
-        return 2 * value / value.amax(dim=(-2, -1), keepdim=True) - 1
+
+def _moment_peak(values: Tensor) -> Tensor:
+    """Return ``sum v^3 / sum v^2`` of each plane, (..., 1, 1): a peak that noise hardly moves."""
+    squares = values**2
+    ratio = (squares * values).sum(dim=(-2, -1), keepdim=True) / squares.sum(dim=(-2, -1), keepdim=True)
+    return ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
+
+
+def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
+    linear = linearise(lambda values: function(values["z"]), {"z": z})
+    return Root(lambda v: linear.apply({"z": v}), lambda v: linear.adjoint(v)["z"])
 
 
 @dataclass(frozen=True)
@@ -181,6 +281,10 @@ class Unknown:
         Extra cost of the clean estimate on the domain, (B, C, H, W) to (B,).
     clamp : (float, float), optional
         Range of the clean estimate; None for no limits.
+    start : Tensor, (1, C, H, W) or (B, C, H, W), optional
+        Where on the domain a chain begins, before its first noise is added; zero by default.
+    noise_range : (float, float)
+        Noise of the first and of the last step of samplers that choose their own levels.
     sites : sequence of Site, optional
         Absolute position of each of the C planes, for the noise; by default all planes start at
         the origin and are told apart by their number.
@@ -197,6 +301,8 @@ class Unknown:
     weight: float = 1.0
     penalty: Callable[[Tensor], Tensor] | None = None
     clamp: tuple[float, float] | None = (-1.0, 1.0)
+    start: Tensor | None = None
+    noise_range: tuple[float, float] = (20.0, 0.02)
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:

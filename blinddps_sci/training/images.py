@@ -21,7 +21,7 @@ from skimage.transform import rescale
 from blinddps_sci.errors import InputError
 from blinddps_sci.simulate import SCENES, random_scene
 
-__all__ = ["LABELS", "Pack", "held_out"]
+__all__ = ["LABELS", "Pack", "held_out", "held_out_planes"]
 
 LABELS = ("astro", "micro", "generic", "unlabelled")
 """Domain labels of the image network; the last stands for 'not told'."""
@@ -37,6 +37,24 @@ _FITS = {".fits", ".fit", ".fts"}
 def held_out(path: Path) -> bool:
     """Say whether an image is never trained on: a tenth, by file name, and scikit-image's own."""
     return zlib.crc32(path.name.encode()) % 10 == 0 or path.stem in _KEPT_FOR_TESTS
+
+
+def held_out_planes(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the domain and the planes, on [0, 1], of the images below ``folder`` never trained on."""
+    rng = np.random.default_rng(0)
+    for path, domain in _images(folder):
+        if held_out(path):
+            for plane in _planes(path, domain, rng):
+                yield domain, plane
+
+
+def _images(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the images below ``folder``, in order, each with its domain; folders named ``psf`` have none."""
+    for path in sorted(folder.rglob("*")):
+        # What lies above the folder must not decide: its own name may, a home's may not.
+        parts = (folder.name, *path.relative_to(folder).parts[:-1])
+        if path.suffix.lower() in _PICTURES | _FITS and "psf" not in parts:
+            yield path, next((label for label in LABELS[:2] if label in parts), "generic")
 
 
 def _planes(path: Path, domain: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -110,12 +128,9 @@ class Pack:
         rng = np.random.default_rng(seed)
         planes: list[np.ndarray] = []
         domains: list[int] = []
-        for path in sorted(folder.rglob("*")):
-            # What lies above the folder must not decide: its own name may, a home's may not.
-            parts = (folder.name, *path.relative_to(folder).parts[:-1])
-            if path.suffix.lower() not in _PICTURES | _FITS or "psf" in parts or held_out(path):
+        for path, domain in _images(folder):
+            if held_out(path):
                 continue
-            domain = next((label for label in LABELS[:2] if label in parts), "generic")
             for plane in _planes(path, domain, rng):
                 levels = list(_levels(plane, size))
                 planes += levels

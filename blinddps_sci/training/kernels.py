@@ -1,7 +1,8 @@
 """Training kernels: the simulated PSF families, scaled to the network's domain.
 
-Kernels are stretched to a peak of one and mapped to [-1, 1], as the published sampler
-expects; all symmetries of the square are drawn.
+The network sees amplitudes, the square roots of the kernels, with a peak of one and mapped to
+[-1, 1]: halos and wings of a hundredth of the peak, which hold much of the light, then are a tenth
+of it and not lost in the noise. All symmetries of the square are drawn.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import numpy as np
 
 from blinddps_sci.simulate import centre
 
-__all__ = ["kernel_batches"]
+__all__ = ["amplitudes", "kernel_batches"]
 
 
 def kernel_batches(
     kernels: np.ndarray, count: int, seed: Sequence[int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches for ever: kernels (B, 1, K, K) on [-1, 1] and labels (B,), all zero.
+    """Yield batches for ever: amplitudes (B, 1, K, K) on [-1, 1] and labels (B,), all zero.
 
     Parameters
     ----------
@@ -33,8 +34,7 @@ def kernel_batches(
     while True:
         chosen = kernels[rng.integers(0, len(kernels), count)].astype(np.float32)
         chosen = np.stack([_turned(kernel, rng) for kernel in chosen])
-        chosen /= chosen.max(axis=(1, 2), keepdims=True)
-        yield 2 * chosen[:, None] - 1, np.zeros(count, dtype=np.int64)
+        yield amplitudes(chosen)[:, None], np.zeros(count, dtype=np.int64)
 
 
 def _turned(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -43,3 +43,9 @@ def _turned(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = turned.T
     # An even kernel's centre is off the square's, so turning moves it by a pixel.
     return centre(turned) if len(kernel) % 2 == 0 else turned
+
+
+def amplitudes(kernels: np.ndarray) -> np.ndarray:
+    """Return the square roots of kernels (N, K, K), their peaks at one, on [-1, 1], float32."""
+    scaled = kernels / kernels.max(axis=(-2, -1), keepdims=True)
+    return np.asarray(2 * np.sqrt(scaled) - 1, dtype=np.float32)

@@ -7,6 +7,7 @@ every checkpoint, the weights in the form that ``--prior`` and ``--kernel-prior`
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +15,9 @@ import numpy as np
 import torch
 
 from blinddps_sci.errors import ConfigError
-from blinddps_sci.priors.store import PriorCard, save_denoiser
+from blinddps_sci.priors.store import PriorCard, load_denoiser, save_denoiser
 from blinddps_sci.simulate import random_kernels
+from blinddps_sci.training.calibrate import image_error, kernel_error
 from blinddps_sci.training.images import Pack
 from blinddps_sci.training.kernels import kernel_batches
 from blinddps_sci.training.loop import Batches, Trainer
@@ -51,6 +53,7 @@ def train(
     minutes: float,
     data: Path | None = None,
     recipe: str | None = None,
+    start_from: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
     licence: str = "not stated",
@@ -69,6 +72,8 @@ def train(
         Folder of images, or a pack written by an earlier run; an image network needs one.
     recipe : str, optional
         Name of a recipe or a TOML file; the small one of the role by default.
+    start_from : Path, optional
+        Weights of the recipe's network to begin with: to fine-tune a prior on one's own data.
     resume : bool
         Go on from the folder's checkpoint.
     device : str
@@ -93,6 +98,8 @@ def train(
         trainer.resume()
     elif trainer.checkpoint.exists():
         raise ConfigError(f"{folder} already holds a run; give --resume to go on, or another --output")
+    if start_from is not None and not resume:
+        trainer.start_from(load_denoiser(start_from)[0])
     if role == "image" and (data is None or not data.exists()):
         raise ConfigError("an image network needs --data FOLDER with images, or a pack.npz")
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +115,23 @@ def train(
         save_denoiser(weights, trainer.average, card)
 
     trainer.run(batches, minutes, on_save=publish)
+    _calibrate(role, weights, data)
     return weights
+
+
+def _calibrate(role: Role, weights: Path, data: Path | None) -> None:
+    """Measure the error of the finished network and write it into its card.
+
+    A pack has no held-out images, so that a network trained on one keeps the card without.
+    """
+    denoiser, card = load_denoiser(weights)
+    if role == "kernel":
+        table = kernel_error(denoiser, card.size)
+    elif data is not None and data.is_dir():
+        table = image_error(denoiser, data)
+    else:
+        return
+    save_denoiser(weights, denoiser, replace(card, error=asdict(table)))
 
 
 def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: str) -> PriorCard:
@@ -121,6 +144,7 @@ def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: 
         size=recipe.size,
         labels=list(recipe.labels),
         sigma_data=recipe.sigma_data,
+        domain="amplitude" if role == "kernel" else "linear",
         description=f"trained with the recipe {name}",
         training_data=training_data,
         licence=licence,

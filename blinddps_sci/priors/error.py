@@ -1,0 +1,130 @@
+"""How wrong a denoiser is: the covariance of the clean unknown about its estimate.
+
+A sampler that draws the clean unknown given a noisy state needs more than the estimate
+``E[x0 | x]``: it needs the spread about it. An exact Gaussian prior knows it; of a network it is
+measured once on examples held out from its training and kept in its card as an `ErrorTable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+__all__ = ["ErrorTable", "Root", "UncertainPrior", "error_root", "frequencies"]
+
+_ASSUMED_VARIANCE = 0.25
+"""Variance of an unknown of which nothing is known, on a domain of [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """A square root L of a covariance ``L L^T``, as a linear map of (B, C, H, W).
+
+    Parameters
+    ----------
+    apply, adjoint : callable
+        L and its transpose. ``apply`` of white noise has the covariance.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    adjoint: Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class UncertainPrior(Protocol):
+    """A prior that knows the covariance of the clean unknown about its estimate."""
+
+    def error_root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root for an estimate (B, C, H, W) made at noise level ``sigma``."""
+        ...
+
+
+def error_root(prior: object, estimate: Tensor, sigma: float) -> Root:
+    """Return the prior's own root, or that of independent values of unit range.
+
+    ``variance = v sigma^2 / (v + sigma^2)`` with v = 0.25 for a prior that knows nothing of its error.
+    """
+    if isinstance(prior, UncertainPrior):
+        return prior.error_root(estimate, sigma)
+    variance = _ASSUMED_VARIANCE * sigma**2 / (_ASSUMED_VARIANCE + sigma**2)
+    return _scaling(torch.full_like(estimate, variance**0.5))
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """Measured variance of a denoiser's error, by noise level.
+
+    Parameters
+    ----------
+    kind : 'frequency' or 'value'
+        What the second axis is: spatial frequency in cycles per pixel, of a stationary error, or the
+        value of the estimate, of an error that is independent from pixel to pixel.
+    sigmas : sequence of float, (S,)
+        Noise levels, rising.
+    bins : sequence of float, (N,)
+        Middles of the bins of the second axis, rising.
+    variance : sequence of (sequence of float), (S, N)
+        Mean squared error (of one orthonormal Fourier coefficient, or of one pixel); positive.
+    """
+
+    kind: Literal["frequency", "value"]
+    sigmas: tuple[float, ...]
+    bins: tuple[float, ...]
+    variance: tuple[tuple[float, ...], ...]
+
+    def at(self, sigma: float) -> np.ndarray:
+        """Return the logarithm of the variance in each bin, (N,), at a noise level between the tabled."""
+        rows = np.log(np.asarray(self.variance))
+        where = np.log(np.asarray(self.sigmas))
+        return np.array([np.interp(np.log(sigma), where, column) for column in rows.T])
+
+    def root(self, estimate: Tensor, sigma: float) -> Root:
+        """Return the root of the error's covariance for an estimate (B, C, H, W)."""
+        if self.kind == "value":
+            return _scaling(_interpolated(estimate, self.bins, self.at(sigma)).mul(0.5).exp())
+        height, width = estimate.shape[-2:]
+        # FFTs of a length with a large prime factor are slow; zeros beyond the end keep it symmetric.
+        size = next_fast_len(height, real=True), next_fast_len(width, real=True)
+        spectrum = _spectral_root(self, sigma, *size).to(estimate)
+
+        def filtered(values: Tensor) -> Tensor:
+            product = spectrum * torch.fft.rfft2(values, s=size)
+            result: Tensor = torch.fft.irfft2(product, s=size)
+            return result[..., :height, :width]
+
+        return Root(filtered, filtered)
+
+
+def frequencies(height: int, width: int) -> np.ndarray:
+    """Return the length of each wave vector of ``rfft2``, (H, W // 2 + 1), cycles per pixel."""
+    lengths: np.ndarray = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    return lengths
+
+
+@lru_cache(maxsize=256)
+def _spectral_root(table: ErrorTable, sigma: float, height: int, width: int) -> Tensor:
+    half = 0.5 * np.interp(frequencies(height, width), table.bins, table.at(sigma))
+    return torch.from_numpy(np.exp(half))
+
+
+def _interpolated(values: Tensor, bins: tuple[float, ...], rows: np.ndarray) -> Tensor:
+    """Interpolate ``rows`` (N,) over ``bins`` (N,) at every value, constant beyond the ends."""
+    grid, row = (torch.as_tensor(part, dtype=values.dtype, device=values.device) for part in (bins, rows))
+    inside = values.clamp(bins[0], bins[-1]).contiguous()
+    upper = torch.searchsorted(grid, inside).clamp(1, len(bins) - 1)
+    weight = (inside - grid[upper - 1]) / (grid[upper] - grid[upper - 1])
+    return torch.lerp(row[upper - 1], row[upper], weight)
+
+
+def _scaling(deviation: Tensor) -> Root:
+    def scaled(values: Tensor) -> Tensor:
+        return deviation * values
+
+    return Root(scaled, scaled)

@@ -1,0 +1,114 @@
+"""The error of a trained denoiser, measured on examples that it was not trained on.
+
+The table goes into the card of the weights; the split sampler takes from it how far a clean image or
+kernel lies from its estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blinddps_sci.errors import InputError
+from blinddps_sci.priors.error import ErrorTable, frequencies
+from blinddps_sci.priors.wrap import Denoiser
+from blinddps_sci.simulate import random_kernels
+from blinddps_sci.training.images import LABELS, held_out_planes
+from blinddps_sci.training.kernels import amplitudes
+
+__all__ = ["image_error", "kernel_error"]
+
+_SIGMAS = np.geomspace(0.01, 8.0, 14)
+_SIDE = 128
+_PER_DOMAIN = 12
+_BANDS = np.linspace(0.0, 0.72, 19)
+_VALUES = np.array([-1.5, -0.99, -0.97, -0.93, -0.85, -0.7, -0.5, -0.2, 0.1, 0.4, 0.7, 2.0])
+_KERNELS = 400
+_KERNEL_SEED = 987_654
+"""The training kernels have the seed 1."""
+
+
+def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
+    """Measure the error's spectrum on the images below ``data`` that training passes over.
+
+    Raises
+    ------
+    InputError
+        If none of them is large enough.
+    """
+    patches, labels = [], []
+    for index, plane in _by_domain(data):
+        y, x = ((side - _SIDE) // 2 for side in plane.shape)
+        patches.append(2 * plane[y : y + _SIDE, x : x + _SIDE] - 1)
+        labels.append(index)
+    if not patches:
+        raise InputError(f"{data} has no image of {_SIDE} pixels that is held out from training")
+    clean = torch.from_numpy(np.stack(patches)[:, None].astype(np.float32))
+    bands = np.digitize(frequencies(_SIDE, _SIDE), _BANDS) - 1
+    rows = []
+    for sigma in _SIGMAS:
+        error = _errors(denoiser, clean, float(sigma), torch.tensor(labels))[:, 0]
+        power = (torch.fft.rfft2(error, norm="ortho").abs() ** 2).mean(dim=0).numpy()
+        rows.append([float(power[bands == band].mean()) for band in range(len(_BANDS) - 1)])
+    return _table("frequency", _BANDS, rows)
+
+
+def _by_domain(data: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the label and the plane of a few large enough held-out images of each domain."""
+    left = dict.fromkeys(range(len(LABELS)), _PER_DOMAIN)
+    for domain, plane in held_out_planes(data):
+        index = LABELS.index(domain)
+        if min(plane.shape) >= _SIDE and left[index]:
+            left[index] -= 1
+            yield index, plane
+
+
+def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:
+    """Measure the error, by the value of the estimate, on kernels simulated anew."""
+    kernels = random_kernels(_KERNELS, size, _KERNEL_SEED)
+    clean = torch.from_numpy(amplitudes(kernels)[:, None])
+    rows = []
+    for sigma in _SIGMAS:
+        error, estimate = _errors_and_estimates(denoiser, clean, float(sigma), None)
+        bins = np.digitize(estimate.numpy(), _VALUES) - 1
+        squares = error.numpy() ** 2
+        overall = float(squares.mean())
+        rows.append(
+            [
+                # A bin that no estimate falls into borrows the error of all.
+                float(squares[bins == index].mean()) if (bins == index).sum() > _KERNELS else overall
+                for index in range(len(_VALUES) - 1)
+            ]
+        )
+    return _table("value", _VALUES.clip(-1, 1), rows)
+
+
+def _table(kind: str, edges: np.ndarray, rows: list[list[float]]) -> ErrorTable:
+    middles = (edges[1:] + edges[:-1]) / 2
+    floored = tuple(tuple(max(value, 1e-8) for value in row) for row in rows)
+    return ErrorTable(
+        "frequency" if kind == "frequency" else "value",
+        tuple(_SIGMAS.tolist()),
+        tuple(middles.tolist()),
+        floored,
+    )
+
+
+def _errors(denoiser: Denoiser, clean: Tensor, sigma: float, label: Tensor | None) -> Tensor:
+    return _errors_and_estimates(denoiser, clean, sigma, label)[0]
+
+
+@torch.no_grad()
+def _errors_and_estimates(
+    denoiser: Denoiser, clean: Tensor, sigma: float, label: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    device = next(denoiser.parameters()).device
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    levels = torch.full((len(clean),), sigma, device=device)
+    noisy = (clean + sigma * noise).to(device)
+    estimate = denoiser(noisy, levels, None if label is None else label.to(device)).cpu()
+    return estimate - clean, estimate
