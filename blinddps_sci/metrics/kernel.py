@@ -15,7 +15,7 @@ from scipy import ndimage, signal
 from blinddps_sci.errors import InputError
 from blinddps_sci.metrics.pair import as_image
 
-__all__ = ["ellipticity", "kernel_centroid", "kernel_covariance", "kernel_width", "mnc"]
+__all__ = ["ellipticity", "kernel_centroid", "kernel_covariance", "kernel_width", "mnc", "otf_error"]
 
 _FWHM_ZOOM = 16
 """Samples per pixel at which the half-maximum contour is traced."""
@@ -53,6 +53,36 @@ def mnc(estimate: ArrayLike, truth: ArrayLike) -> float:
     first, second = _as_kernel(estimate, "estimate"), _as_kernel(truth, "truth")
     overlap = signal.correlate(first, second, mode="full")
     return float(np.clip(overlap.max() / (np.linalg.norm(first) * np.linalg.norm(second)), 0.0, 1.0))
+
+
+def otf_error(estimate: ArrayLike, truth: ArrayLike) -> float:
+    """Relative error of a kernel's optical transfer function, both kernels centred.
+
+    Parameters
+    ----------
+    estimate, truth : array_like, real, (ky, kx)
+        Two kernels, not necessarily of one size. Their sums and their shifts do not matter.
+
+    Returns
+    -------
+    float
+        0 where they agree, of order 1 for unrelated ones.
+
+    Raises
+    ------
+    InputError
+        If one is not two-dimensional, is negative somewhere, or is zero everywhere.
+
+    Notes
+    -----
+    ``||K_est - K_true||_2 / ||K_true||_2`` over the frequencies of a grid of twice the kernels' size,
+    with K the Fourier transform of the kernel divided by its sum, and its centroid moved to the
+    origin by a phase, exactly also for fractions of a pixel.
+    """
+    first, second = _as_kernel(estimate, "estimate"), _as_kernel(truth, "truth")
+    shape = tuple(2 * max(pair) for pair in zip(first.shape, second.shape, strict=True))
+    one, other = _centred_otf(first, shape), _centred_otf(second, shape)
+    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
 
 
 def kernel_centroid(kernel: ArrayLike) -> NDArray[np.float64]:
@@ -187,6 +217,16 @@ def _as_kernel(kernel: ArrayLike, name: str) -> NDArray[np.float64]:
             "a kernel is non-negative and positive somewhere: clip it at zero first"
         )
     return array
+
+
+def _centred_otf(kernel: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.complex128]:
+    """Return the transform on a grid of ``shape`` of a kernel whose centroid is moved to the origin."""
+    weights = kernel / kernel.sum()
+    centre = kernel_centroid(kernel) + [size // 2 for size in kernel.shape]
+    v, u = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None, :]
+    phase = np.exp(2j * np.pi * (v * centre[0] + u * centre[1]))
+    transform: NDArray[np.complex128] = np.fft.fft2(weights, shape) * phase
+    return transform
 
 
 def _offsets(shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,6 +7,7 @@ import pytest
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.metrics import ellipticity, kernel_centroid, kernel_covariance, kernel_width, mnc
+from blinddps_sci.metrics.kernel import otf_error
 
 
 def gaussian(size: int, sy: float, sx: float, dy: float = 0.0, dx: float = 0.0, turn: float = 0.0):
@@ -51,6 +52,22 @@ def test_mnc_finds_the_best_shift_and_not_only_the_centre() -> None:
     one = np.zeros((9, 9))
     one[4, 4] = 1.0
     assert mnc(two, one) == pytest.approx(1 / np.sqrt(2), abs=1e-12)
+
+
+def test_otf_error_of_two_gaussians_is_its_closed_form() -> None:
+    # ||k_a - k_b||^2 / ||k_b||^2 of round Gaussians by Parseval, with <k_a, k_b> = 1 / (2 pi (a^2 + b^2))
+    a, b = 2.0, 3.0
+    expected = np.sqrt((1 / (2 * a * a) - 2 / (a * a + b * b) + 1 / (2 * b * b)) * 2 * b * b)
+    assert otf_error(gaussian(41, a, a), gaussian(41, b, b)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_otf_error_ignores_shift_scale_and_size_and_sees_a_mirror() -> None:
+    moved = np.zeros((33, 29))
+    moved[10:25, 3:18] = motion() * 40.0
+    assert otf_error(moved, motion()) == pytest.approx(0.0, abs=1e-12)
+    half = gaussian(41, 2.0, 3.0, dy=0.4, dx=-1.3)
+    assert otf_error(half, gaussian(41, 2.0, 3.0)) == pytest.approx(0.0, abs=1e-3)
+    assert otf_error(motion()[::-1, ::-1], motion()) > 0.3
 
 
 @pytest.mark.parametrize("size", [32, 33])
