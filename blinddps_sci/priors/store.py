@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -184,11 +185,16 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
 
 def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:
     try:
-        return ErrorTable(
+        table = ErrorTable(
             fields["kind"],
             tuple(fields["sigmas"]),
             tuple(fields["bins"]),
             tuple(tuple(row) for row in fields["variance"]),
         )
-    except (KeyError, TypeError) as error:
+        if table.kind not in ("frequency", "value"):
+            raise ValueError(f"its kind is {table.kind!r}")
+        if np.shape(table.variance) != (len(table.sigmas), len(table.bins)) or np.min(table.variance) <= 0:
+            raise ValueError("a positive variance is needed for every level and bin")
+    except (KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the table of errors in {path} is damaged ({error})") from None
+    return table
