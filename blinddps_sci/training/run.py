@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.priors.store import PriorCard, load_denoiser, save_denoiser
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.calibrate import image_error, kernel_error
@@ -122,13 +122,17 @@ def train(
 def _calibrate(role: Role, weights: Path, data: Path | None) -> None:
     """Measure the error of the finished network and write it into its card.
 
-    A pack has no held-out images, so that a network trained on one keeps the card without.
+    A pack has no held-out images and a small folder may have none, so that a network trained on one
+    keeps the card without.
     """
     denoiser, card = load_denoiser(weights)
     if role == "kernel":
         table = kernel_error(denoiser, card.size)
     elif data is not None and data.is_dir():
-        table = image_error(denoiser, data)
+        try:
+            table = image_error(denoiser, data)
+        except InputError:
+            return
     else:
         return
     save_denoiser(weights, denoiser, replace(card, error=asdict(table)))

@@ -1,4 +1,4 @@
-"""Kernel batches: peak one, all symmetries, the centroid where it was."""
+"""Kernel batches: amplitudes with a peak of one, all symmetries, the centroid where it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blinddps_sci.simulate import centroid, random_kernels
-from blinddps_sci.training.kernels import kernel_batches
+from blinddps_sci.training.kernels import amplitudes, kernel_batches
 
 
 @pytest.mark.parametrize("size", [15, 16])
@@ -20,7 +20,7 @@ def test_batches_keep_scale_and_centroid(size: int) -> None:
         assert not labels.any()
         np.testing.assert_allclose(items.max(axis=(1, 2, 3)), 1, atol=1e-6)
         assert items.min() >= -1
-        moments = [centroid((item[0] + 1) / 2) for item in items]
+        moments = [centroid(((item[0] + 1) / 2) ** 2) for item in items]
         assert np.abs(moments).max() < 5e-3
 
 
@@ -31,7 +31,7 @@ def test_every_symmetry_of_the_square_is_drawn() -> None:
     # a point-symmetric kernel has four different ones
     assert len(turned) == 4
     items, _ = next(kernel_batches(kernel[None], 64, [3]))
-    found = {np.round(2 * (item[0] + 1)).astype(np.float32).tobytes() for item in items}
+    found = {np.round((item[0] + 1) ** 2).astype(np.float32).tobytes() for item in items}
     assert found == turned
 
 
@@ -43,3 +43,11 @@ def test_the_seed_decides_and_half_precision_on_disk_is_enough(tmp_path) -> None
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     np.testing.assert_allclose(next(kernel_batches(stored, 8, [0, 5]))[0], first, atol=2e-2)
+
+
+def test_amplitudes_are_square_roots_on_the_domain() -> None:
+    kernels = np.random.default_rng(0).random((3, 9, 9)) * np.array([1.0, 1e-6, 50.0])[:, None, None]
+    found = amplitudes(kernels)
+    assert found.dtype == np.float32
+    expected = kernels / kernels.max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(((found + 1) / 2) ** 2, expected, atol=1e-6)

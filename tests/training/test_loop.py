@@ -156,6 +156,32 @@ def test_resuming_needs_a_checkpoint_of_the_same_network(recipe: Recipe, tmp_pat
         Trainer(other, tmp_path).resume()
 
 
+def test_a_run_may_start_from_trained_weights(recipe: Recipe, tmp_path: Path, train) -> None:
+    trained = Trainer(recipe, tmp_path / "trained")
+    train(trained, 2)
+    begun = Trainer(recipe, tmp_path / "begun", seed=4)
+    begun.start_from(trained.average)
+    for mine in (begun.model, begun.average):
+        for a, b in zip(mine.parameters(), trained.average.parameters(), strict=True):
+            assert torch.equal(a, b)
+    assert begun.step == 0
+    train(begun, 1)
+    assert not torch.equal(next(begun.model.parameters()), next(trained.average.parameters()))
+
+
+@pytest.mark.parametrize("changed", ["width", "labels"])
+def test_weights_to_start_from_are_of_the_recipes_network(
+    recipe: Recipe, tmp_path: Path, changed: str
+) -> None:
+    net = recipe.net
+    if changed == "width":
+        other = EDMDenoiser(UNet(dataclasses.replace(net, model_channels=16)))
+    else:
+        other = EDMDenoiser(UNet(net), ("a", "b"))
+    with pytest.raises(ConfigError, match="another network than the recipe's"):
+        Trainer(recipe, tmp_path).start_from(other)
+
+
 def test_a_torn_write_leaves_the_last_checkpoint(
     recipe: Recipe, tmp_path: Path, train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

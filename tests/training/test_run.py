@@ -62,6 +62,9 @@ def test_a_kernel_prior_is_trained_loaded_and_trained_further(kernel_recipe: str
         train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe)
     train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe, resume=True)
     assert read_card(weights).training["steps"] > steps
+    assert card.domain == "amplitude"
+    assert prior.error is not None
+    assert (prior.error.kind, len(prior.error.sigmas)) == ("value", 14)
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [steps, read_card(weights).training["steps"]]
     assert all(np.isfinite(record["loss"]) for record in records)
@@ -79,10 +82,20 @@ def test_an_image_prior_knows_its_labels(image_recipe: str, tmp_path: Path) -> N
     assert card.labels == ["astro", "micro", "generic", "unlabelled"]
     assert "pictures" in card.training_data
     assert prior.labelled("micro").label == 1
+    # None of the pictures is held out, or large enough to measure the error on.
+    assert prior.error is None
 
     # the pack of one run serves another
     other = train("image", tmp_path / "other", minutes=0, data=folder / "pack.npz", recipe=image_recipe)
     assert read_card(other).training["steps"] == 0
+
+
+def test_a_network_may_start_from_anothers_weights(kernel_recipe: str, tmp_path: Path) -> None:
+    first = train("kernel", tmp_path / "first", minutes=SECONDS / 60, recipe=kernel_recipe)
+    second = train("kernel", tmp_path / "second", minutes=0, recipe=kernel_recipe, start_from=first)
+    fresh = train("kernel", tmp_path / "fresh", minutes=0, recipe=kernel_recipe)
+    digests = [read_card(weights).sha256 for weights in (first, second, fresh)]
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize("data", [None, "nowhere"])
