@@ -7,6 +7,7 @@ import torch
 
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.operators import AsinhStretch, LinearStretch, centroid
+from blinddps_sci.priors.error import Root, error_root
 from blinddps_sci.priors.uninformative import UniformPrior
 from blinddps_sci.sampling.noise import Site
 from blinddps_sci.sampling.unknown import Identity, ImageMap, KernelMap, Sparsity, TiltMap, Unknown
@@ -53,12 +54,23 @@ def test_mixing_averages_the_kernels_of_the_nodes() -> None:
     assert centroid(KernelMap(mixing=rows)(z)).abs().max() < 1e-3
 
 
-def test_a_centred_kernel_survives_the_way_back_and_forth() -> None:
-    kernel = KernelMap()(blobs(3, 2))
-    z = KernelMap().inverse(kernel)
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_centred_kernel_survives_the_way_back_and_forth(power: int) -> None:
+    map_ = KernelMap(power=power)
+    kernel = map_(blobs(3, 2))
+    z = map_.inverse(kernel)
     assert float(z.amax()) == 1
     assert float(z.amin()) >= -1
-    torch.testing.assert_close(KernelMap()(z), kernel, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(map_(z), kernel, atol=1e-5, rtol=1e-4)
+
+
+def test_amplitudes_are_square_roots_of_kernels() -> None:
+    z = blobs(3, 2)
+    amplitude = (z + 1) / 2
+    expected = amplitude**2 / (amplitude**2).sum(dim=(-2, -1), keepdim=True)
+    torch.testing.assert_close(KernelMap(centred=False, power=2)(z), expected)
+    # The sign of an amplitude says nothing.
+    torch.testing.assert_close(KernelMap(centred=False, power=2)(-2 - z), expected)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)
@@ -84,6 +96,105 @@ def test_precondition_divides_by_the_square_of_the_relative_slope(stretch) -> No
         assert expected.min() < 0.2
     else:
         assert torch.equal(expected, gradient)
+
+
+# --- the Gaussian about an estimate ---
+
+
+def diagonal_root(estimate: torch.Tensor, seed: int = 4) -> Root:
+    """Return independent deviations between 0.01 and 0.1."""
+    generator = torch.Generator().manual_seed(seed)
+    deviation = 0.01 + 0.09 * torch.rand(estimate.shape, generator=generator, dtype=estimate.dtype)
+    return Root(lambda v: deviation * v, lambda v: deviation * v)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("centred", [True, False])
+def test_kernels_are_drawn_with_a_sum_of_one(power: int, centred: bool) -> None:
+    estimate = blobs(4, 3, 9)
+    local = KernelMap(centred=centred, power=power).local(estimate, diagonal_root(estimate))
+    ones = torch.ones(4, 3, dtype=torch.float64)
+    torch.testing.assert_close(local.origin.sum(dim=(-2, -1)), ones)
+    for seed in range(3):
+        noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(seed)).double()
+        draw = local.origin + local.root.apply(noise)
+        assert (draw - local.origin).abs().max() > 1e-4
+        torch.testing.assert_close(draw.sum(dim=(-2, -1)), ones, atol=1e-13, rtol=0)
+        torch.testing.assert_close(local.physical(draw).sum(dim=(-2, -1)), ones)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_root_of_kernels_has_an_adjoint(power: int) -> None:
+    estimate = blobs(1, 1, 5)
+    root = KernelMap(power=power).local(estimate, diagonal_root(estimate)).root
+    eye = torch.eye(25, dtype=torch.float64).reshape(25, 1, 5, 5)
+    forward, backward = (part(eye).reshape(25, 25) for part in (root.apply, root.adjoint))
+    torch.testing.assert_close(forward, backward.T)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_gaussian_has_the_moments_of_the_kernel_given_its_sum(power: int) -> None:
+    """Against draws of the amplitude: the mean, and the covariance conditioned on the sum."""
+    estimate = blobs(1, 1, 4) * 0.8
+    root, items = diagonal_root(estimate), 200_000
+    noise = torch.randn(items, 1, 4, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    drawn = ((estimate + root.apply(noise) + 1) / 2) ** power
+    drawn = drawn.reshape(items, 16)
+    mean, variance = drawn.mean(dim=0), drawn.var(dim=0)
+    local = KernelMap(power=power).local(estimate, root)
+    total = mean.sum()
+    torch.testing.assert_close(local.origin.flatten(), mean / total, rtol=1e-2, atol=1e-4)
+    free = torch.diag(variance) / total**2
+    expected = free - torch.outer(free.sum(dim=0), free.sum(dim=0)) / free.sum()
+    eye = torch.eye(16, dtype=torch.float64).reshape(16, 1, 4, 4)
+    matrix = local.root.apply(eye).reshape(16, 16).T
+    torch.testing.assert_close(matrix @ matrix.T, expected, rtol=0.05, atol=0.01 * float(expected.max()))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_kernels_return_to_the_domain_with_their_peak_at_one(power: int) -> None:
+    estimate = KernelMap(power=power).inverse(KernelMap(power=power)(blobs(4, 2)))
+    faint = Root(lambda v: 1e-3 * v, lambda v: 1e-3 * v)
+    local = KernelMap(power=power).local(estimate, faint)
+    back = local.domain(local.origin)
+    assert back.min() >= -1
+    torch.testing.assert_close(back.amax(dim=(-2, -1)), torch.ones(4, 2).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(back, estimate, atol=5e-3, rtol=0)
+    # Noise raises the maximum and not the scale.
+    wide = Root(lambda v: 0.05 * v, lambda v: 0.05 * v)
+    local = KernelMap(power=power).local(estimate, wide)
+    noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(2)).double()
+    draw = local.domain(local.origin + local.root.apply(noise))
+    bright = estimate > 0.5
+    assert (draw - estimate)[bright].mean().abs() < 0.04
+
+
+def test_the_slope_of_shared_and_centred_kernels_is_that_of_the_map() -> None:
+    mixing = torch.tensor([[0.7, 0.3], [0.2, 0.8]])
+    estimate = blobs(2, 2, 8)
+    local = KernelMap(mixing=mixing, power=2).local(estimate, diagonal_root(estimate))
+    change = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(3)).double()
+    change -= change.mean(dim=(-2, -1), keepdim=True)
+    step = 1e-6 * change / change.abs().amax() * local.origin.amax()
+    ahead, behind = (local.physical(local.origin + sign * step) for sign in (1, -1))
+    slope = local.jacobian(local.origin)
+    torch.testing.assert_close(slope.apply(2 * step), ahead - behind, atol=1e-11, rtol=1e-4)
+    other = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(4)).double()
+    torch.testing.assert_close((slope.apply(change) * other).sum(), (change * slope.adjoint(other)).sum())
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_the_slope_of_the_image_is_that_of_the_stretch(stretch) -> None:
+    z = torch.linspace(-1.2, 1.5, 24, dtype=torch.float64).reshape(1, 1, 4, 6)
+    root = error_root(None, z, 0.2)
+    local = ImageMap(stretch).local(z, root)
+    assert torch.equal(local.origin, z)
+    assert torch.equal(local.domain(z), z)
+    torch.testing.assert_close(local.physical(z), stretch.inverse(z))
+    slope, automatic = local.jacobian(z), Identity.jacobian(ImageMap(stretch), z)
+    change = torch.randn(z.shape, generator=torch.Generator().manual_seed(1)).double()
+    torch.testing.assert_close(slope.apply(change), automatic.apply(change))
+    torch.testing.assert_close(slope.adjoint(change), automatic.adjoint(change))
 
 
 def test_tilts_have_no_mean_and_a_stated_scale() -> None:
