@@ -56,9 +56,9 @@ class Split:
     ``p(w) ~ exp(-1/2 sum_i |w_i|^2) p(y | A(z_0 + L_0 w_0, ...))``.
 
     First all ``w_i`` jointly, the operator being linearised about a draw of the priors: an unknown
-    thus knows how uncertain the others are, and a kernel how much detail the image must have. Then the first unknown given the others, the
-    second given the first and so on, ``sweeps`` times, each linearised about the last draw. A draw
-    solves ``(1 + J^T J) w = o + J^T (r + n)`` with J the whitened Jacobian, r the whitened residual,
+    thus knows how uncertain the others are, and a kernel how much detail the image must have. Then the
+    first unknown given the others, the second given the first and so on, ``sweeps`` times, each
+    linearised about the last draw. A draw solves ``(1 + J^T J) w = o + J^T (r + n)`` with J the whitened Jacobian, r the whitened residual,
     and o, n standard normal, which is exact where the operator is linear in the unknown and
     the noise Gaussian, and a Laplace approximation elsewhere.
 
@@ -70,7 +70,7 @@ class Split:
     """
 
     steps: int = 40
-    sweeps: int = 2
+    sweeps: int = 1
     iterations: int = 20
     sites: Sequence[Site] = ()
 
@@ -106,7 +106,7 @@ class Split:
         draws: Block = {}
         for step in range(self.steps):
             level = _Level(data, operator, likelihood, unknowns, self.iterations)
-            for name, unknown in unknowns.items():
+            for name in unknowns:
                 level.denoise(name, states[name], float(levels[name][step]))
             values, draws = level.draw(
                 self._passes(unknowns), _Perturbation(noise, unknowns, self.sites, step)
@@ -171,7 +171,7 @@ class _Level:
         self.norm = data.new_zeros(len(data))
 
     def denoise(self, name: str, state: Tensor, sigma: float) -> None:
-        """Set an unknown's estimate and its root from its state (B, C, H, W)."""
+        """Set an unknown's estimate and its error's root from its state (B, C, H, W)."""
         unknown = self.unknowns[name]
         with torch.no_grad():
             z0 = unknown.prior(
