@@ -27,8 +27,6 @@ __all__ = ["run_demo"]
 _SIZE = 128
 _PSF = 32
 _NOISE = 0.01
-_STEPS = 200
-_SAMPLES = 2
 _MOON = (slice(40, 40 + _SIZE), slice(70, 70 + _SIZE))
 _HUBBLE = (300, 420)
 _PSF_FAMILY, _PSF_SEED = "aberrated", 11
@@ -61,7 +59,7 @@ def run_demo(folder: Path, *, steps: int | None = None) -> None:
     folder : Path
         Made if it does not exist; files of an earlier demo are replaced.
     steps : int, optional
-        Network evaluations per sample.
+        Noise levels of each phase; the default of `restore` otherwise.
 
     Raises
     ------
@@ -76,8 +74,8 @@ def run_demo(folder: Path, *, steps: int | None = None) -> None:
     fits.writeto(folder / "moon.fits", _moon(), overwrite=True)
     fits.writeto(folder / "hubble.fits", blurred, overwrite=True)
     panels = {
-        "moon": _run(folder, "moon", steps or _STEPS, noise="auto"),
-        "hubble": _run(folder, "hubble", steps or _STEPS, noise=f"gaussian:{_NOISE}"),
+        "moon": _run(folder, "moon", steps, noise="auto"),
+        "hubble": _run(folder, "hubble", steps, noise=f"gaussian:{_NOISE}"),
     }
     panels["hubble"] |= {"truth": truth, "psf true": kernel}
     _draw(panels, folder / "demo.png")
@@ -96,17 +94,18 @@ def run_demo(folder: Path, *, steps: int | None = None) -> None:
     print(f"pictures: {folder / 'demo.png'}")
 
 
-def _run(folder: Path, name: str, steps: int, noise: str) -> dict[str, Any]:
-    with tqdm(total=steps, desc=name, unit="step", file=sys.stderr, mininterval=2) as bar:
+def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, Any]:
+    options: dict[str, Any] = {} if steps is None else {"steps": steps}
+    with tqdm(desc=name, unit="step", file=sys.stderr, mininterval=2) as bar:
         restore(
             folder / f"{name}.fits",
             folder / f"{name}_restored.fits",
             overwrite=True,
             prior="astro",
-            steps=steps,
-            samples=_SAMPLES,
             noise=noise,
+            on_start=lambda job: bar.reset(job.steps),
             callback=lambda event: bar.update() and None,
+            **options,
         )
     with fits.open(folder / f"{name}_restored.fits") as hdus:
         return {

@@ -129,6 +129,8 @@ def describe_priors(name: str | None = None) -> str:
 
 def _card(name: str, card: PriorCard) -> str:
     rows = {"name": name, **{key: value for key, value in vars(card).items() if value not in ("", [], {})}}
+    error = card.error
+    rows["error"] = "not measured" if error is None else f"by {error['kind']}, {len(error['sigmas'])} levels"
     return "\n".join(
         f"{key}: {json.dumps(value) if isinstance(value, dict | list) else value}"
         for key, value in rows.items()
