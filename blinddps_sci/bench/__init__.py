@@ -2,3 +2,14 @@
 
 Nothing else in the package depends on them.
 """
+
+from __future__ import annotations
+
+__all__ = ["QUALITY_METHODS", "SPEED_METHODS"]
+
+# They stand here, where nothing is imported, because the command line shows them in its help.
+QUALITY_METHODS = "blurred,split,richardson-lucy,wiener,blind-rl,split-true-psf"
+"""Methods of `blinddps bench quality`."""
+
+SPEED_METHODS = "split-fast,split,split-best,dps-1000-sqrt"
+"""Methods of `blinddps bench speed`."""

@@ -1,0 +1,240 @@
+"""The methods that `blinddps bench` compares, by name.
+
+``split``, ``split-fast`` and ``split-best`` are the presets of the default sampler, blind;
+``split-true-psf`` is told the PSF. ``dps-N`` is the engine's `Dps` with N steps, and
+``dps-N-sqrt`` and ``dps-N-constant`` are the update rules of the released code and of the paper, on
+the networks, the operator and the scale of the engine. ``richardson-lucy`` and ``wiener`` are given
+the true PSF, ``blind-rl`` is not.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from blinddps_sci.bench.cases import PSF_SIZE, Case
+from blinddps_sci.bench.classical import (
+    blind_richardson_lucy,
+    residual_chi2,
+    richardson_lucy_of,
+    wiener_of,
+)
+from blinddps_sci.engine.config import QUALITIES
+from blinddps_sci.engine.restore import prepare_restore, restore
+from blinddps_sci.errors import ConfigError, InputError
+from blinddps_sci.likelihoods.gaussian import Gaussian
+from blinddps_sci.operators.blur import Blur
+from blinddps_sci.priors.registry import SHIPPED, load_prior
+from blinddps_sci.sampling.dps import Dps, Rule
+from blinddps_sci.sampling.posterior import Progress, Status
+from blinddps_sci.sampling.sample import sample
+from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
+
+__all__ = ["Outcome", "Overrides", "network_digests", "parse_methods", "published", "run_method"]
+
+_PRESETS = {"split": "default", "split-fast": "fast", "split-best": "best", "split-true-psf": "default"}
+_OTHERS = ("blurred", "richardson-lucy", "wiener", "blind-rl")
+_DPS = re.compile(r"dps-([1-9][0-9]{0,4})(?:-(sqrt|constant))?")
+
+_RULES: dict[str, tuple[Rule, float]] = {"sqrt": ("sqrt-abar", 1.0), "constant": ("constant", 0.3)}
+"""Rule and weight of the released code, which takes no number, and of the paper."""
+
+_HEADROOM = (-1.5, 4.0)
+"""Limits of the image's clean estimate, as the engine has them."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Numbers that replace those of the presets of `split`; None keeps the preset's.
+
+    Parameters
+    ----------
+    steps, chains, samples : int, optional
+        As in `RestoreConfig`.
+    """
+
+    steps: int | None = None
+    chains: int | None = None
+    samples: int | None = None
+
+    def options(self) -> dict[str, int]:
+        """Return what is given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a method found.
+
+    Parameters
+    ----------
+    image : ndarray of float32, (N, N)
+        On the scale of [0, 1].
+    kernel : ndarray of float32, (K, K), optional
+        The estimated PSF of a blind method.
+    std : ndarray of float32, (N, N), optional
+        Standard deviation of the draws.
+    draws : int
+        How many draws it is of.
+    chi2 : float, optional
+        Reduced chi-squared: of the draws of a sampler, of the estimate of a classical method.
+    """
+
+    image: np.ndarray
+    kernel: np.ndarray | None = None
+    std: np.ndarray | None = None
+    draws: int = 1
+    chi2: float | None = None
+
+
+def parse_methods(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, each once.
+
+    Raises
+    ------
+    ConfigError
+        If one is not known, or there is none.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names or (text,):
+        if name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
+            allowed = ", ".join((*_OTHERS, *_PRESETS, "dps-N", "dps-N-sqrt", "dps-N-constant"))
+            raise ConfigError(f"unknown method {name!r}; give some of {allowed} (N: steps)")
+    return names
+
+
+def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcome:
+    """Run one method on one case.
+
+    Parameters
+    ----------
+    name : str
+        One of `parse_methods`.
+    case : Case
+        The data.
+    overrides : Overrides
+        Of the presets of `split`.
+    seed : int
+        Of the method's random numbers.
+
+    Raises
+    ------
+    BlindDpsError
+        As `restore`; in particular if a chain leaves the finite numbers.
+    """
+    if name == "split-true-psf":
+        with tempfile.TemporaryDirectory() as folder:
+            psf = Path(folder) / "psf.npy"
+            np.save(psf, case.kernel)
+            return _restored(case, seed, quality="default", psf_file=str(psf), **overrides.options())
+    if name in _PRESETS:
+        return _restored(case, seed, quality=_PRESETS[name], **overrides.options())
+    dps = _DPS.fullmatch(name)
+    if dps is None:
+        return _classical(name, case, seed)
+    steps = int(dps[1])
+    if dps[2] is None:
+        return _restored(case, seed, sampler="dps", steps=steps, chains=1, samples=1)
+    return published(case, steps, dps[2], seed)
+
+
+def _classical(name: str, case: Case, seed: int) -> Outcome:
+    data, kernel = case.data, case.kernel
+    found = None
+    if name == "richardson-lucy":
+        image = richardson_lucy_of(data, kernel)
+    elif name == "wiener":
+        image = wiener_of(data, kernel, seed)
+    elif name == "blind-rl":
+        image, found = blind_richardson_lucy(data, PSF_SIZE)
+        kernel = found
+    else:
+        return Outcome(data)
+    return Outcome(image, found, chi2=residual_chi2(data, image, kernel, case.noise))
+
+
+def _options(case: Case, seed: int) -> dict[str, Any]:
+    return {"prior": case.label, "noise": f"gaussian:{case.noise}", "seed": seed}
+
+
+def _restored(case: Case, seed: int, **options: Any) -> Outcome:
+    """Run `restore` as a user would."""
+    result = restore(case.data, **_options(case, seed), **options)
+    samples = options.get("samples", QUALITIES["split"][options.get("quality", "default")]["samples"])
+    kernel = None
+    if "psf_file" not in options:
+        kernel = result["psf_kernel"].mean(("frame", "channel", "node_y", "node_x")).values
+    return Outcome(
+        image=result["image"].values,
+        kernel=kernel,
+        std=result["std"].values if samples > 1 else None,
+        draws=samples,
+        chi2=float(np.nanmean(result["chi2"].values)),
+    )
+
+
+def published(
+    case: Case, steps: int, rule: str, seed: int, callback: Callable[[Progress], None] | None = None
+) -> Outcome:
+    """Run a published update rule on the engine's networks, the whole image being one tile.
+
+    Parameters
+    ----------
+    case : Case
+        The data.
+    steps : int
+        Network evaluations; the guidance of a step is scaled by 1000 / steps.
+    rule : 'sqrt' or 'constant'
+        Step sizes of the released code or of the paper.
+    seed : int
+        Of the chains.
+    callback : callable, optional
+        Called after every step.
+
+    Raises
+    ------
+    InputError
+        If a chain leaves the finite numbers.
+
+    Notes
+    -----
+    The norm is scaled to the number of pixels for which the published numbers were chosen, and the
+    step is not bounded by the least-squares fit, which is the engine's own addition.
+    """
+    job = prepare_restore(case.data, {**_options(case, seed), "sampler": "dps"})
+    margin, image_map = job.margin, ImageMap(job.stretch)
+    canvas = (1, *(side + 2 * margin for side in case.data.shape))
+    kernel_size = job.config.psf_size
+    unknowns = {
+        "image": Unknown(job.image_prior, canvas, physical=image_map, clamp=_HEADROOM),
+        "kernel": Unknown(
+            job.kernel_prior, (1, kernel_size, kernel_size), physical=KernelMap(power=job.kernel_power)
+        ),
+    }
+    name, weight = _RULES[rule]
+    posterior = sample(
+        torch.from_numpy(case.data)[None, None].to(job.device),
+        Blur(margin),
+        Gaussian(case.noise),
+        unknowns,
+        sampler=Dps(steps=steps, rule=name, weight=weight, unit=image_map.unit, bounded=False),
+        seeds=[seed],
+        callback=callback,
+    )
+    if posterior.status is not Status.COMPLETE:
+        raise InputError(posterior.status.value)
+    image = posterior.samples["image"][0, 0, 0, margin:-margin, margin:-margin]
+    kernel = posterior.samples["kernel"][0, 0, 0]
+    return Outcome(image.cpu().numpy(), kernel.cpu().numpy(), chi2=float(posterior.chi2.mean()))
+
+
+def network_digests() -> dict[str, str]:
+    """Return the digest of the weights of the shipped network of each role."""
+    return {role: load_prior("shipped", role)[1].sha256 for role in SHIPPED}

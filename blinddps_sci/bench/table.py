@@ -1,0 +1,174 @@
+"""Rows of a comparison as a summary, as Markdown and as a picture of quality against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+__all__ = ["HEADROOM", "draw_costs", "format_table", "mark_headroom", "markdown", "summarise"]
+
+Row = dict[str, Any]
+
+HEADROOM = 2.5
+"""Gain in dB that a restoration with the true PSF has to show for a case to count."""
+
+_KNOWN = "split-true-psf"
+_COLUMNS = {
+    "method": "method",
+    "cases": "cases",
+    "psnr": "PSNR, dB",
+    "gain": "gain, dB",
+    "failed": "below the input",
+    "recovered": "recovered share",
+    "mnc": "kernel MNC",
+    "width_error": "|width error|",
+    "otf_error": "OTF error",
+    "chi2": "chi2",
+    "coverage": "68 % coverage",
+    "std_correlation": "std, error corr.",
+    "seconds": "seconds",
+}
+
+
+def mark_headroom(rows: list[Row]) -> None:
+    """Set ``headroom`` of every row: whether the true PSF gains enough on its case; None if not known."""
+    known = {row["case"]: row for row in rows if row["method"] == _KNOWN and row["psnr"] is not None}
+    for row in rows:
+        best = known.get(row["case"])
+        row["headroom"] = None if best is None else bool(best["psnr"] - best["input_psnr"] >= HEADROOM)
+
+
+def summarise(rows: Sequence[Row]) -> list[Row]:
+    """Return one row of medians for each method, over the cases with headroom.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        From `run_quality`, with their headroom marked.
+
+    Returns
+    -------
+    list of dict
+        ``gain`` is over the input; ``failed`` counts cases below it, or with an error, and
+        ``failed_share`` is their share; ``recovered`` is the gain over that with the true PSF, if
+        it was run; ``width_error`` is the median absolute one. None where a method has no number.
+    """
+    counted = [row for row in rows if row["headroom"] is not False]
+    known = {row["case"]: row["psnr"] for row in counted if row["method"] == _KNOWN}
+    table = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in counted if row["method"] == method]
+        valid = [row for row in own if row["psnr"] is not None]
+        gains = [row["psnr"] - row["input_psnr"] for row in valid]
+        shares = [
+            (row["psnr"] - row["input_psnr"]) / (known[row["case"]] - row["input_psnr"])
+            for row in valid
+            if row["headroom"]
+        ]
+        failed = sum(map(_is_failure, own))
+        table.append(
+            {
+                "method": method,
+                "cases": len(own),
+                "psnr": _median(row["psnr"] for row in valid),
+                "gain": _median(gains),
+                "failed": failed,
+                "failed_share": failed / len(own) if own else None,
+                "recovered": _median(shares),
+                "width_error": _median(
+                    abs(row["width_error"]) for row in valid if row["width_error"] is not None
+                ),
+                **{
+                    name: _median(row[name] for row in valid)
+                    for name in ("ssim", "mnc", "otf_error", "chi2", "coverage", "std_correlation", "seconds")
+                },
+            }
+        )
+    return table
+
+
+def _is_failure(row: Row) -> bool:
+    return row["psnr"] is None or row["psnr"] < row["input_psnr"]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def markdown(rows: Sequence[Row], columns: dict[str, str]) -> str:
+    """Return rows as a Markdown table.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What is None or missing becomes an empty cell.
+    columns : dict of str to str
+        Keys of the rows, in order, and their headings.
+    """
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+        return "" if value is None else str(value)
+
+    # A stroke in a heading or a name would end its cell.
+    lines = [[text.replace("|", "\\|") for text in columns.values()], ["---"] * len(columns)]
+    lines += [[cell(row.get(key)) for key in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Return the summary as Markdown, the cases left out of it, and a list of the failures."""
+    shown = [
+        row
+        | {
+            "failed": ""
+            if row["failed_share"] is None
+            else f"{row['failed']} ({100 * row['failed_share']:.0f} %)"
+        }
+        for row in summarise(rows)
+    ]
+    every = {row["case"] for row in rows}
+    flat = {row["case"] for row in rows if row["headroom"] is False}
+    lines = [markdown(shown, _COLUMNS), "", f"medians over {len(every) - len(flat)} of {len(every)} cases"]
+    if flat:
+        numbers = ", ".join(map(str, sorted(flat)))
+        lines[-1] += f"; {len(flat)} left out, on which the true PSF gains less than {HEADROOM} dB: {numbers}"
+    failures = [row for row in rows if row["headroom"] is not False and _is_failure(row)]
+    if failures:
+        lines += ["", "below the input:"]
+    for row in failures:
+        where = f"{row['domain']} {row['image']}, {row['psf']}, noise {row['noise']}"
+        what = row.get("error") or f"{row['psnr']:.2f} dB, input {row['input_psnr']:.2f} dB"
+        lines.append(f"- {row['method']}, case {row['case']} ({where}): {what}")
+    return "\n".join(lines)
+
+
+def draw_costs(summary: Sequence[Row], path: Path) -> None:
+    """Draw the median PSNR of each method over its median time, and write a PNG file."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for row in summary:
+        if row["psnr"] is None:
+            continue
+        if row["method"] == "blurred":
+            axis.axhline(row["psnr"], color="0.6", linestyle="--")
+            place, anchor = (0.0, row["psnr"]), axis.get_yaxis_transform()
+        else:
+            # A clock of milliseconds; zero has no place on the axis.
+            place, anchor = (max(row["seconds"], 1e-3), row["psnr"]), axis.transData
+            axis.plot(*place, "o")
+        axis.annotate(row["method"], place, xycoords=anchor, xytext=(6, 4), textcoords="offset points")
+    axis.set_xscale("log")
+    axis.margins(x=0.2, y=0.1)
+    axis.set_xlabel("median time of a restoration, seconds")
+    axis.set_ylabel("median PSNR, dB")
+    figure.savefig(path, dpi=120, format="png")
+    pyplot.close(figure)
