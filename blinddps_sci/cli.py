@@ -8,7 +8,6 @@ wrong usage, input or configuration (one line on stderr), 3 finished with quaran
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from blinddps_sci.errors import BlindDpsError, ConfigError, OutputError
+from blinddps_sci.bench import QUALITY_METHODS, SPEED_METHODS
+from blinddps_sci.errors import BlindDpsError, ConfigError
 
 __all__ = ["main"]
 
@@ -118,16 +118,22 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     parity = kinds.add_parser("parity", help="compare with a stored run of the published code")
     parity.add_argument("file", type=Path)
     parity.set_defaults(command=_bench_parity)
-    quality = kinds.add_parser("quality", help="PSNR, SSIM and kernel MNC on simulated blur")
+    quality = kinds.add_parser("quality", help="all methods side by side on simulated blur")
+    quality.add_argument("--methods", default=QUALITY_METHODS, help="comma-separated (default: %(default)s)")
     quality.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
-    quality.add_argument("--images", type=int, default=4, help="how many images")
-    quality.add_argument("--size", type=int, default=128, help="side of the blurred images, pixels")
-    quality.add_argument("--noise", type=float, default=0.01, help="sigma, relative to the image's range")
-    quality.add_argument("--steps", type=int, default=200)
-    quality.add_argument("--samples", type=int, default=2)
-    quality.add_argument("--seed", type=int, default=0)
-    quality.add_argument("--json", type=Path, help="also write the table as JSON")
+    quality.add_argument("--cases", "--images", dest="count", type=int, default=24, help="how many cases")
+    quality.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    quality.add_argument("--plot", type=Path, metavar="FILE.png", help="quality against cost")
     quality.set_defaults(command=_bench_quality)
+    speed = kinds.add_parser("speed", help="time, networks' share and memory of one restoration")
+    speed.add_argument("--methods", default=SPEED_METHODS, help="comma-separated (default: %(default)s)")
+    speed.set_defaults(command=_bench_speed)
+    for kind in (quality, speed):
+        kind.add_argument("--size", type=int, default=128, help="side of the blurred images, pixels")
+        kind.add_argument("--seed", type=int, default=0)
+        kind.add_argument("--json", type=Path, help="file for the numbers")
+        for name in ("steps", "chains", "samples"):
+            kind.add_argument(f"--{name}", type=int, help="instead of the presets' of split")
     step = kinds.add_parser("step", help="cost of a Dps step over that of its networks")
     step.add_argument("--size", type=int, default=128)
     step.add_argument("--repeats", type=int, default=7)
@@ -289,19 +295,17 @@ def _bench_parity(file: Path) -> int:
     return 0 if worst <= TOLERANCE else _FAILED
 
 
-def _bench_quality(json: Path | None, **options: Any) -> None:
-    from blinddps_sci.bench.quality import format_table, run_quality
+def _bench_quality(**options: Any) -> None:
+    from blinddps_sci.bench.quality import run_quality
+    from blinddps_sci.bench.table import format_table
 
-    if json is not None and not json.parent.is_dir():
-        raise OutputError(f"folder {json.parent} does not exist; create it or choose another --json")
-    rows = run_quality(**options)
-    print(format_table(rows))
-    if json is not None:
-        _write_json(json, rows)
+    print(format_table(run_quality(**options)))
 
 
-def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+def _bench_speed(**options: Any) -> None:
+    from blinddps_sci.bench.speed import run_speed
+
+    print(run_speed(**options))
 
 
 def _bench_step(**options: Any) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from blinddps_sci.bench.quality import cases
+from blinddps_sci.bench.cases import cases
 from blinddps_sci.engine.restore import restore
+from blinddps_sci.errors import InputError
 
 __all__ = ["run_tiles"]
 
@@ -32,8 +33,15 @@ def run_tiles(*, size: int = 128, steps: int = 200, samples: int = 4, seed: int 
         Side of the image, pixels.
     steps, samples, seed : int
         Of the sampler; the noise is the same for every grid.
+
+    Raises
+    ------
+    ConfigError, InputError
+        As `blinddps_sci.bench.cases.cases`.
     """
-    case = cases(None, 1, size, _NOISE, seed)[0]
+    case = next(cases(None, 1, size, seed, (_NOISE,)), None)
+    if case is None:
+        raise InputError(f"no image suits --size {size}; give another one")
     answers = []
     with tempfile.TemporaryDirectory() as folder:
         psf = Path(folder) / "psf.npy"

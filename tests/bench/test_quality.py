@@ -1,124 +1,141 @@
-"""`bench quality`: the same cases for the same arguments, every method on each, and a table."""
+"""`bench quality`: a row for each pair, written as it comes, and what a stopped run had is kept."""
 
 from __future__ import annotations
 
-from functools import partial
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from skimage.io import imsave
 
 from blinddps_sci.bench import quality
-from blinddps_sci.bench.quality import cases, format_table, run_quality
-from blinddps_sci.engine.restore import restore
-from blinddps_sci.errors import ConfigError, InputError
-from blinddps_sci.simulate.blur import blur, valid_origin
-
-METHODS = {"blurred", "richardson-lucy, true PSF", "unsupervised wiener, true PSF", "dps, blind"}
-
-
-def write_pictures(folder: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for name in ("astro/a.png", "astro/b.png", "micro/c.tif"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        imsave(folder / name, rng.integers(0, 255, (120, 130), dtype=np.uint8), check_contrast=False)
-    imsave(folder / "colour.png", rng.integers(0, 255, (120, 130, 3), dtype=np.uint8), check_contrast=False)
-    imsave(folder / "tiny.png", np.eye(40, dtype=np.uint8), check_contrast=False)
-    (folder / "notes.txt").write_text("not a picture")
-    return folder
+from blinddps_sci.bench.cases import Case
+from blinddps_sci.bench.methods import Outcome, Overrides
+from blinddps_sci.bench.quality import run_quality, write_json
+from blinddps_sci.bench.table import format_table
+from blinddps_sci.errors import ConfigError, InputError, OutputError
 
 
-def test_a_case_is_the_truth_blurred_with_noise(tmp_path) -> None:
-    for case in cases(write_pictures(tmp_path), 4, 64, 0.02, seed=1):
-        assert case.truth.shape == case.data.shape == (64, 64)
-        assert case.kernel.shape == (32, 32)
-        assert case.kernel.sum() == pytest.approx(1, abs=1e-5)
-        assert 0 <= case.truth.min() < case.truth.max() <= 1
-        # Away from the border the truth alone decides.
-        first = valid_origin(32)
-        inside = (slice(first, first + 33),) * 2
-        rest = case.data[inside] - blur(case.truth, case.kernel)
-        assert rest.std() == pytest.approx(0.02, rel=0.1)
-        assert abs(rest.mean()) < 0.003
+class Fake:
+    """Methods that mix truth and data, and count their calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, str]] = []
+
+    def __call__(self, name: str, case: Case, overrides: Overrides, seed: int) -> Outcome:
+        self.calls.append((case.number, name))
+        if name == "wiener" and case.number == 1:
+            raise InputError("the chain left the finite numbers")
+        share = {"split": 0.8, "split-true-psf": 0.9}.get(name, 0.0)
+        image = share * case.truth + (1 - share) * case.data
+        if name != "split":
+            return Outcome(image)
+        return Outcome(image, case.kernel, np.full_like(image, 0.05), draws=4, chi2=1.0)
 
 
-def test_cases_are_the_same_for_the_same_arguments(tmp_path) -> None:
-    folder = write_pictures(tmp_path)
-    one, same, other = (cases(folder, 3, 64, 0.01, seed) for seed in (0, 0, 1))
-    for a, b, c in zip(one, same, other, strict=True):
-        np.testing.assert_array_equal(a.data, b.data)
-        np.testing.assert_array_equal(a.truth, c.truth)
-        assert np.abs(a.data - c.data).max() > 0.01
-    few = cases(folder, 2, 64, 0.01, 0)
-    np.testing.assert_array_equal(few[1].data, one[1].data)
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    made = Fake()
+    monkeypatch.setattr(quality, "run_method", made)
+    return made
 
 
-def test_few_images_cover_all_folders(tmp_path) -> None:
-    found = cases(write_pictures(tmp_path), 10, 64, 0.01, 0)
-    assert sorted(case.name for case in found) == ["a", "b", "c", "colour"]
-    assert {case.label for case in found[:3]} == {"astro", "micro", "generic"}
-    assert {case.name: case.label for case in found}["b"] == "astro"
-    assert len({case.family for case in found}) == 4
+def test_every_pair_has_a_row_with_its_scores(fake: Fake, pictures: Path) -> None:
+    rows = run_quality(data=pictures, methods="blurred,split,split-true-psf", count=2, size=64)
+    assert [(row["case"], row["method"]) for row in rows] == fake.calls
+    by_method = {row["method"]: row for row in rows if row["case"] == 0}
+    assert by_method["blurred"]["psnr"] == by_method["blurred"]["input_psnr"]
+    split = by_method["split"]
+    assert split["psnr"] > split["input_psnr"] + 5
+    assert split["mnc"] == pytest.approx(1)
+    assert split["otf_error"] == pytest.approx(0, abs=1e-6)
+    assert 0 < split["coverage"] <= 1
+    assert split["headroom"] is True
+    assert by_method["split-true-psf"]["coverage"] is None
+    assert "medians over 2 of 2 cases" in format_table(rows)
 
 
-def test_own_pictures_are_used_without_a_folder() -> None:
-    found = cases(None, 3, 64, 0.01, 0)
-    assert [case.name for case in found] == ["moon", "cell", "hubble_deep_field"]
-    assert [case.label for case in found] == ["astro", "micro", "astro"]
+def test_a_run_that_is_stopped_goes_on_where_it_was(fake: Fake, pictures: Path, tmp_path) -> None:
+    file = tmp_path / "q.json"
+    options = {"data": pictures, "count": 2, "size": 64, "json": file, "methods": "blurred,split"}
+    stopped = Fake()
+
+    def stop(name: str, case: Case, overrides: Overrides, seed: int) -> Outcome:
+        if len(stopped.calls) == 3:
+            raise KeyboardInterrupt
+        return stopped(name, case, overrides, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "run_method", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_quality(**options)
+    assert len(json.loads(file.read_text())["rows"]) == 3
+    rows = run_quality(**options, resume=True)
+    assert fake.calls == [(1, "split")]
+    # More methods and cases may be asked for; what is there is not run again.
+    fake.calls.clear()
+    more = run_quality(**{**options, "count": 3, "methods": "split-true-psf,blurred,split"}, resume=True)
+    assert (0, "split") not in fake.calls
+    assert len(fake.calls) == 5
+    assert [row["method"] for row in more[:3]] == ["split-true-psf", "blurred", "split"]
+    stored = json.loads(file.read_text())
+    assert stored["rows"] == more
+    assert {row["method"]: row["cases"] for row in stored["summary"]}["split"] == 3
+    earlier = {(row["case"], row["method"]): row["psnr"] for row in more}
+    assert all(earlier[row["case"], row["method"]] == row["psnr"] for row in rows)
+    assert list(tmp_path.glob("*.partial")) + list(tmp_path.glob(".*.partial")) == []
 
 
-@pytest.mark.parametrize(
-    ("images", "size", "noise", "seed"),
-    [
-        (0, 64, 0.01, 0),
-        (1, 16, 0.01, 0),
-        (1, -64, 0.01, 0),
-        (1, 64, 0.0, 0),
-        (1, 64, float("nan"), 0),
-        (1, 64, 0.1, -1),
-    ],
-)
-def test_numbers_out_of_range_are_refused(images: int, size: int, noise: float, seed: int) -> None:
-    with pytest.raises(ConfigError, match="size 64 to 4096"):
-        cases(None, images, size, noise, seed)
+def test_another_comparison_is_not_gone_on_with(fake: Fake, pictures: Path, tmp_path) -> None:
+    file = tmp_path / "q.json"
+    options = {"data": pictures, "count": 1, "size": 64, "json": file, "methods": "blurred"}
+    run_quality(**options)
+    before = file.read_bytes()
+    with pytest.raises(OutputError, match="--resume"):
+        run_quality(**options)
+    for change in ({"seed": 1}, {"steps": 5}, {"size": 70}):
+        with pytest.raises(ConfigError, match=f"made with {next(iter(change))}"):
+            run_quality(**{**options, **change}, resume=True)
+    assert file.read_bytes() == before
+    for text in ("[]", "{", '{"rows": [1], "settings": {}}', '{"rows": [{}], "settings": {}}'):
+        file.write_text(text)
+        with pytest.raises(InputError, match="no rows of a comparison"):
+            run_quality(**options, resume=True)
+    with pytest.raises(ConfigError, match="--json"):
+        run_quality(methods="blurred", resume=True)
 
 
-def test_folders_without_a_usable_picture_are_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="no PNG, JPEG or TIFF"):
-        cases(tmp_path / "missing", 1, 64, 0.01, 0)
-    imsave(tmp_path / "tiny.png", np.eye(40, dtype=np.uint8), check_contrast=False)
-    with pytest.raises(InputError, match="at least 95 pixels"):
-        cases(tmp_path, 1, 64, 0.01, 0)
-    (tmp_path / "tiny.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match="cannot be read as an image"):
-        cases(tmp_path, 1, 64, 0.01, 0)
+def test_a_method_that_fails_on_a_case_does_not_end_the_run(fake: Fake, pictures: Path) -> None:
+    rows = run_quality(data=pictures, methods="wiener,split", count=2, size=64)
+    failed = rows[2]
+    assert (failed["case"], failed["method"], failed["psnr"]) == (1, "wiener", None)
+    table = format_table(rows)
+    assert "wiener, case 1" in table
+    assert "left the finite numbers" in table
+
+
+def test_outputs_into_nowhere_are_refused_before_anything_runs(fake: Fake, tmp_path) -> None:
+    for option in ("json", "plot"):
+        with pytest.raises(OutputError, match="does not exist"):
+            run_quality(**{option: tmp_path / "missing" / "file"})
+    assert fake.calls == []
+
+
+def test_the_file_stays_whole_if_it_cannot_be_written(tmp_path) -> None:
+    file = tmp_path / "q.json"
+    write_json(file, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(file, {"a": object()})
+    assert json.loads(file.read_text()) == {"a": 1}
 
 
 @pytest.mark.slow
-def test_every_method_has_its_row_and_its_mean(tmp_path) -> None:
-    rows = run_quality(
-        data=write_pictures(tmp_path), images=2, size=64, noise=0.02, steps=2, samples=1, seed=0
-    )
-    assert len(rows) == 2 * len(METHODS)
-    assert {row["method"] for row in rows} == METHODS
+def test_the_methods_run_and_are_drawn(pictures: Path, tmp_path) -> None:
+    rows = run_quality(data=pictures, count=1, size=64, steps=2, chains=1, samples=2, plot=tmp_path / "q.png")
+    assert len(rows) == 6
+    assert not any("error" in row for row in rows)
     for row in rows:
-        assert np.isfinite([row["psnr"], row["ssim"]]).all()
-        assert (row["mnc"] is not None) == (row["chi2"] is not None) == (row["method"] == "dps, blind")
-        assert row["seconds"] >= 0
-    blurred = [row["psnr"] for row in rows if row["method"] == "blurred"]
-    lines = format_table(rows).splitlines()
-    assert len(lines) == 2 + len(rows) + len(METHODS)
-    assert len({line.count("|") for line in lines}) == 1
-    mean = next(line for line in lines if "**mean**" in line and "blurred" in line)
-    assert f"{np.mean(blurred):.3f}" in mean
-
-
-@pytest.mark.slow
-def test_images_of_several_nodes_are_scored(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine tiles, each with a PSF of its own; the score is that of their mean."""
-    monkeypatch.setattr(quality, "restore", partial(restore, tile=32, overlap=8))
-    rows = run_quality(
-        data=write_pictures(tmp_path), images=1, size=64, noise=0.02, steps=2, samples=1, seed=0
-    )
-    assert np.isfinite(rows[-1]["mnc"])
+        assert (row["mnc"] is not None) == (row["method"] in ("split", "blind-rl"))
+        assert (row["coverage"] is not None) == row["method"].startswith("split")
+        assert (row["chi2"] is not None) == (row["method"] != "blurred")
+    assert (tmp_path / "q.png").read_bytes().startswith(b"\x89PNG")
