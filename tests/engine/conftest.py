@@ -66,6 +66,7 @@ def small(networks: dict[str, str]) -> dict[str, Any]:
         **networks,
         "psf_size": PSF,
         "steps": 3,
+        "chains": 2,
         "samples": 2,
         "tile": 32,
         "overlap": 8,

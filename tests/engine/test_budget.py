@@ -65,13 +65,29 @@ def test_a_larger_network_takes_more() -> None:
         assert bytes_per_pixel(larger) > bytes_per_pixel(base) > 4 * 32
 
 
-def test_the_cost_counts_every_call_and_every_draw(job_of, scene) -> None:
-    job = job_of(scene(2, 64, 64))
+def test_the_cost_counts_every_call_and_every_draw(job_of, scene, tmp_path: Path) -> None:
+    """Three steps: of each chain, which estimates the PSF, and of each of two draws of the image."""
+    job = job_of(scene(2, 64, 64), chains=4)
     budget = cost(job)
-    assert budget.evaluations == job.plan.n_tiles * 2 * 3
+    assert budget.evaluations == job.plan.n_tiles * 3 * (4 + 2)
     assert budget.seconds is None
     assert cost(job, seconds=2.0).seconds == 2.0 * budget.evaluations
-    assert cost(job_of(scene(2, 64, 64), chains=3)).evaluations == 3 * budget.evaluations
+    np.save(tmp_path / "psf.npy", np.ones((8, 8)))
+    known = job_of(scene(2, 64, 64), chains=4, psf_file=str(tmp_path / "psf.npy"))
+    assert cost(known).evaluations == known.plan.n_tiles * 3 * 2
+
+
+def test_of_dps_each_chain_gives_every_draw(job_of, scene) -> None:
+    job = job_of(scene(2, 64, 64), sampler="dps", chains=1)
+    assert cost(job).evaluations == job.plan.n_tiles * 2 * 3
+    assert cost(job_of(scene(2, 64, 64), sampler="dps", chains=3)).evaluations == 3 * cost(job).evaluations
+
+
+def test_without_back_propagation_less_is_kept(job_of, scene) -> None:
+    split, dps = (cost(job_of(scene(64, 64), sampler=s, chains=1)) for s in ("split", "dps"))
+    assert split.memory_bytes < 0.8 * dps.memory_bytes
+    more = cost(job_of(scene(64, 64), chains=6))
+    assert more.memory_bytes > 2 * split.memory_bytes
 
 
 def test_kernels_count_with_their_nodes(job_of, scene, tmp_path: Path) -> None:

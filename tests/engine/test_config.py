@@ -24,19 +24,32 @@ def test_the_defaults_are_those_of_the_default_preset() -> None:
     assert make_config({}) == make_config({"quality": "default"}) == RestoreConfig()
 
 
-@pytest.mark.parametrize("quality", QUALITIES)
-def test_a_preset_is_applied_first_and_explicit_options_override_it(quality: str) -> None:
-    preset = QUALITIES[quality]
-    config = make_config({"quality": quality})
+PRESETS = [(sampler, quality) for sampler, presets in QUALITIES.items() for quality in presets]
+
+
+@pytest.mark.parametrize(("sampler", "quality"), PRESETS)
+def test_a_preset_is_applied_first_and_explicit_options_override_it(sampler: str, quality: str) -> None:
+    preset = QUALITIES[sampler][quality]
+    config = make_config({"sampler": sampler, "quality": quality})
+    assert config.sampler == sampler
     assert {name: getattr(config, name) for name in preset} == preset
-    overridden = make_config({"quality": quality, "steps": 7})
+    overridden = make_config({"sampler": sampler, "quality": quality, "steps": 7})
     assert overridden.steps == 7
     assert overridden.samples == preset["samples"]
 
 
+def test_a_sampler_without_a_quality_has_its_own_default() -> None:
+    assert make_config({"sampler": "dps"}).steps == QUALITIES["dps"]["default"]["steps"]
+    assert make_config({"sampler": "dps"}).chains == 1
+    assert make_config({"quality": "best"}) == make_config({"sampler": "split", "quality": "best"})
+
+
 def test_every_name_of_quality_has_its_preset() -> None:
-    assert set(QUALITIES) == set(get_args(RestoreConfig.model_fields["quality"].annotation))
-    assert all(set(preset) <= set(RestoreConfig.model_fields) for preset in QUALITIES.values())
+    fields = RestoreConfig.model_fields
+    assert set(QUALITIES) == set(get_args(fields["sampler"].annotation))
+    for presets in QUALITIES.values():
+        assert set(presets) == set(get_args(fields["quality"].annotation))
+        assert all(set(preset) <= set(fields) for preset in presets.values())
 
 
 def test_text_of_the_command_line_becomes_numbers() -> None:
@@ -66,7 +79,7 @@ def test_an_unknown_option_is_refused_with_all_names() -> None:
         ("chains", 65, "less than or equal to 64"),
         ("psf_size", 2, "greater than or equal to 3"),
         ("psf", "wild", "'per-tile', 'smooth' or 'shared'"),
-        ("sampler", "gibbs", "'dps'"),
+        ("sampler", "gibbs", "'split' or 'dps'"),
         ("quality", "ultra", "'fast', 'default' or 'best'"),
         ("device", "tpu", "'auto', 'cpu' or 'cuda'"),
         ("model", "fog", "'blur'"),
@@ -123,7 +136,7 @@ def test_toml_options_are_read(tmp_path: Path) -> None:
     file = tmp_path / "options.toml"
     file.write_text('quality = "fast"\nsteps = 9\nhdu = 1\n')
     config = make_config(read_toml(file))
-    assert (config.steps, config.samples, config.hdu) == (9, QUALITIES["fast"]["samples"], 1)
+    assert (config.steps, config.samples, config.hdu) == (9, QUALITIES["split"]["fast"]["samples"], 1)
 
 
 def test_a_toml_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

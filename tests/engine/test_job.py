@@ -19,6 +19,7 @@ from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import open_stack
 from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.store import load_denoiser, save_denoiser
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
 
 
@@ -31,7 +32,35 @@ def test_the_plan_is_that_of_one_plane(job_of, scene) -> None:
     assert made.index(4) == {"t": 1, "c": 1}
     assert job_of(scene(64, 64)).index(0) == {}
     assert made.margin == 4
-    assert replace(made, config=made.config.model_copy(update={"chains": 3})).draws == 6
+
+
+@pytest.mark.parametrize(
+    ("sampler", "known", "counted"),
+    # draws, scenes at work at once, steps, evaluations of each tile
+    [
+        ("split", False, (2, 3, 6, 15)),
+        ("split", True, (2, 3, 3, 6)),
+        ("dps", False, (6, 6, 3, 18)),
+        ("dps", True, (6, 6, 3, 18)),
+    ],
+)
+def test_what_the_samplers_count(
+    job_of, scene, tmp_path, sampler: str, known: bool, counted: tuple[int, ...]
+) -> None:
+    """Two samples and three chains of three steps."""
+    np.save(tmp_path / "psf.npy", np.ones((8, 8)))
+    options = {"psf_file": str(tmp_path / "psf.npy")} if known else {}
+    made = job_of(scene(32, 32), sampler=sampler, chains=3, **options)
+    assert (made.draws, made.batch, made.steps, made.evaluations) == counted
+
+
+def test_the_card_says_what_the_kernel_network_sees(job_of, scene, networks, tmp_path: Path) -> None:
+    assert job_of(scene(32, 32)).kernel_power == 1
+    denoiser, card = load_denoiser(Path(networks["kernel_prior"]))
+    path = tmp_path / "amplitude.safetensors"
+    save_denoiser(path, denoiser, replace(card, domain="amplitude"))
+    assert job_of(scene(32, 32), kernel_prior=str(path)).kernel_power == 2
+    assert job_of(scene(32, 32), kernel_prior="uniform").kernel_power == 1
 
 
 def test_networks_are_known_by_their_digest(job_of, scene, networks) -> None:
