@@ -9,9 +9,11 @@ from blinddps_sci.errors import ConfigError
 from blinddps_sci.likelihoods import Gaussian, reduced_chi2
 from blinddps_sci.operators import LinearStretch
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior
+from blinddps_sci.sampling.dps import Dps
 from blinddps_sci.sampling.noise import Stream
 from blinddps_sci.sampling.posterior import Posterior, Status
-from blinddps_sci.sampling.unknown import ImageMap
+from blinddps_sci.sampling.split import Split
+from blinddps_sci.sampling.unknown import ImageMap, KernelMap
 
 NAMES = ("image", "kernel")
 SEEDS = list(range(10, 18))
@@ -31,20 +33,40 @@ def joined(parts: list[Posterior], dim: int) -> Posterior:
     return Posterior(cat("samples"), chi2, Status.COMPLETE, 0, cat("states"))
 
 
-@pytest.mark.parametrize("rule", ["sqrt-abar", "constant"])
-@pytest.mark.parametrize("bounded", [True, False])
-def test_a_batch_of_eight_is_eight_singles(problem, rule: str, bounded: bool) -> None:
-    problem = problem.stepping(rule=rule, bounded=bounded)
+SAMPLERS = {
+    "dps": Dps(steps=8, unit=2.0),
+    "dps, free": Dps(steps=8, unit=2.0, bounded=False),
+    "dps, constant": Dps(steps=8, unit=2.0, rule="constant"),
+    "dps, constant and free": Dps(steps=8, unit=2.0, rule="constant", bounded=False),
+    "split": Split(steps=3, sweeps=1, iterations=5),
+}
+ONE_OF_EACH = ["dps", "split"]
+
+TOLERANCE = {"split": 2e-3}
+"""Conjugate gradients amplify rounding; a dependence on the batch would be of order one."""
+
+
+def by(problem, sampler: str):
+    """Return the problem with a sampler; what fixes the centroid is not for draws that may be negative."""
+    chosen = problem.but(sampler=SAMPLERS[sampler])
+    return chosen.with_unknown("kernel", physical=KernelMap(centred=sampler != "split"))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_batch_of_eight_is_eight_singles(problem, sampler: str) -> None:
+    problem = by(problem, sampler)
     whole = problem.run(SEEDS)
     singles = joined([problem.of([i]).run([SEEDS[i]]) for i in range(8)], dim=1)
-    assert_close(whole, singles, 1e-5)
-    torch.testing.assert_close(whole.chi2, singles.chi2, atol=1e-3, rtol=1e-4)
+    assert_close(whole, singles, TOLERANCE.get(sampler, 1e-5))
+    torch.testing.assert_close(whole.chi2, singles.chi2, atol=1e-3, rtol=1e-2 if sampler == "split" else 1e-4)
     # and the problems are not all one
     assert whole.std("image").shape == (8, 1, 20, 20)
     assert (whole.samples["image"][0, 0] - whole.samples["image"][0, 1]).abs().max() > 0.1
 
 
-def test_repeated_runs_and_reordered_batches_are_bit_equal(problem) -> None:
+@pytest.mark.parametrize("sampler", ONE_OF_EACH)
+def test_repeated_runs_and_reordered_batches_are_bit_equal(problem, sampler: str) -> None:
+    problem = by(problem, sampler)
     first = problem.run(SEEDS)
     again = problem.run(SEEDS)
     order = [3, 7, 0, 1, 6, 2, 5, 4]
@@ -54,14 +76,16 @@ def test_repeated_runs_and_reordered_batches_are_bit_equal(problem) -> None:
         assert torch.equal(shuffled.samples[name], first.samples[name][:, order])
 
 
-def test_draws_in_one_batch_are_runs_of_their_own(problem) -> None:
+@pytest.mark.parametrize("sampler", ONE_OF_EACH)
+def test_draws_in_one_batch_are_runs_of_their_own(problem, sampler: str) -> None:
+    problem = by(problem, sampler)
     few = problem.of([0, 1, 2])
     streams = [Stream(seed, frame=2, channel=1) for seed in SEEDS[:3]]
     together = few.run(streams, samples=4)
     assert together.samples["image"].shape == (4, 3, 1, 20, 20)
     assert together.chi2.shape == (4, 3)
     apart = [few.run([Stream(s.seed, 2, 1, sample=draw) for s in streams]) for draw in range(4)]
-    assert_close(together, joined(apart, dim=0), 1e-5)
+    assert_close(together, joined(apart, dim=0), TOLERANCE.get(sampler, 1e-5))
     assert (together.std("image") > 1e-3).any()
 
 
@@ -73,12 +97,15 @@ def test_a_seed_is_a_stream_with_nothing_else(problem) -> None:
     assert not torch.equal(plain.samples["image"], few.run([Stream(4, frame=1)]).samples["image"])
 
 
+@pytest.mark.parametrize("sampler", ONE_OF_EACH)
 @pytest.mark.parametrize("factor", [1000.0, 1e-6])
-def test_the_unit_of_the_data_is_irrelevant(problem, factor: float) -> None:
-    base = problem.of([0, 1])
+def test_the_unit_of_the_data_is_irrelevant(problem, sampler: str, factor: float) -> None:
+    base = by(problem.of([0, 1]), sampler)
     stretch = LinearStretch(-1.0 * factor, 3.0 * factor)
     scaled = base.but(data=base.data * factor, likelihood=Gaussian(0.05 * factor))
-    scaled = scaled.with_unknown("image", physical=ImageMap(stretch)).stepping(unit=2.0 * factor)
+    scaled = scaled.with_unknown("image", physical=ImageMap(stretch))
+    if sampler == "dps":
+        scaled = scaled.stepping(unit=2.0 * factor)
     expected, found = base.run([1, 2]), scaled.run([1, 2])
     torch.testing.assert_close(
         found.samples["image"] / factor, expected.samples["image"], atol=1e-4, rtol=1e-4
@@ -87,7 +114,9 @@ def test_the_unit_of_the_data_is_irrelevant(problem, factor: float) -> None:
     torch.testing.assert_close(found.chi2, expected.chi2, rtol=1e-3, atol=0)
 
 
-def test_chi2_is_of_the_samples(problem) -> None:
+@pytest.mark.parametrize("sampler", ONE_OF_EACH)
+def test_chi2_is_of_the_samples(problem, sampler: str) -> None:
+    problem = by(problem, sampler)
     few = problem.of([0, 1])
     posterior = few.run([1, 2], samples=3)
     for draw in range(3):
@@ -105,7 +134,9 @@ def test_what_a_run_reports(problem) -> None:
     torch.testing.assert_close(kernel.sum(dim=(-2, -1)), torch.ones(1, 1, 1))
 
 
-def test_pixels_that_are_not_finite_are_not_data(problem) -> None:
+@pytest.mark.parametrize("sampler", ONE_OF_EACH)
+def test_pixels_that_are_not_finite_are_not_data(problem, sampler: str) -> None:
+    problem = by(problem, sampler)
     few = problem.of([0, 1])
     hole = (slice(None), slice(None), slice(2, 5), slice(3, 9))
     for value in (torch.nan, torch.inf):
