@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", _demo, "Restore two real images that come with scikit-image.")
     demo.add_argument("--output", type=Path, default=Path("demo_output"))
-    demo.add_argument("--steps", type=int, help="network evaluations per sample")
+    demo.add_argument("--steps", type=int, help="noise levels of each phase")
 
     restore = add("restore", _restore, "Restore an image whose blur is unknown.")
     _add_restore_options(restore)

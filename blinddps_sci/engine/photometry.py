@@ -29,6 +29,10 @@ __all__ = ["NoiseModel", "choose_noise", "choose_stretch", "estimate_sigma"]
 _BLOCK = 32
 _HEAVY_TAIL = 8.0
 
+_DISPLAYED = 0.01
+"""Least noise of 8-bit data, as a share of their range: they were stretched, sharpened or compressed to
+be looked at, and no blur explains them better than that."""
+
 
 def choose_stretch(values: np.ndarray) -> LinearStretch | AsinhStretch:
     """Return the stretch of a stack from a sample of its finite values.
@@ -118,7 +122,7 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
     """Return the noise model that the option asks for, measuring what is not given.
 
     ``auto`` takes, in this order: a variance plane, gain and read noise of the header, and white
-    noise estimated from the data.
+    noise estimated from the data, of which 8-bit data have at least 1 % of their range.
 
     Parameters
     ----------
@@ -156,8 +160,11 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
         )
     spread = float(np.nanpercentile(overview, 99.9) - np.nanpercentile(overview, 0.1))
     floor = 1e-3 * spread if spread > 0 else 1e-6 * max(abs(float(np.nanmedian(overview))), 1e-30)
-    if np.dtype(attrs["dtype_on_disk"]).kind in "iu":
+    stored = np.dtype(attrs["dtype_on_disk"])
+    if stored.kind in "iu":
         floor = max(floor, 12**-0.5 * _quantum(attrs))
+    if stored.itemsize == 1:
+        floor = max(floor, _DISPLAYED * spread)
     return NoiseModel("gaussian", sigma=max(estimate_sigma(overview), floor), saturation=saturation)
 
 
