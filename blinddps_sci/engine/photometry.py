@@ -159,7 +159,7 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
             "poisson-gaussian", gain=attrs["gain"], read_noise=attrs["read_noise"], saturation=saturation
         )
     spread = float(np.nanpercentile(overview, 99.9) - np.nanpercentile(overview, 0.1))
-    floor = 1e-3 * spread if spread > 0 else 1e-6 * max(abs(float(np.nanmedian(overview))), 1e-30)
+    floor = 1e-3 * (spread if spread > 0 else max(abs(float(np.nanmedian(overview))), 1e-30))
     stored = np.dtype(attrs["dtype_on_disk"])
     if stored.kind in "iu":
         floor = max(floor, 12**-0.5 * _quantum(attrs))

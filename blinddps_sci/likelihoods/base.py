@@ -27,6 +27,10 @@ class Likelihood(Protocol):
         """Return the inverse variance of each pixel, detached; zero where nothing was observed."""
         ...
 
+    def whitening(self, prediction: Tensor, data: Tensor) -> Tensor:
+        """Return the square root of the precision, which stays in range where a square would not."""
+        ...
+
     def residual(self, prediction: Tensor, data: Tensor) -> Tensor:
         """Return the whitened residual ``sqrt(precision) * (data - prediction)``.
 

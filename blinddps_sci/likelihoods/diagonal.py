@@ -47,6 +47,10 @@ class Diagonal(ABC):
         """Return the inverse variance of each pixel, detached; zero where nothing was observed."""
         return self._whitening(prediction, data)[1] ** 2
 
+    def whitening(self, prediction: Tensor, data: Tensor) -> Tensor:
+        """Return ``1 / sigma`` of each pixel, detached; zero where nothing was observed."""
+        return self._whitening(prediction, data)[1]
+
     def residual(self, prediction: Tensor, data: Tensor) -> Tensor:
         """Return the whitened residual; see `Likelihood.residual`."""
         filled, whitening = self._whitening(prediction, data)

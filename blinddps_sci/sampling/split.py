@@ -58,9 +58,10 @@ class Split:
     First all ``w_i`` jointly, the operator being linearised about a draw of the priors: an unknown
     thus knows how uncertain the others are, and a kernel how much detail the image must have. Then the
     first unknown given the others, the second given the first and so on, ``sweeps`` times, each
-    linearised about the last draw. A draw solves ``(1 + J^T J) w = o + J^T (r + n)`` with J the whitened Jacobian, r the whitened residual,
-    and o, n standard normal, which is exact where the operator is linear in the unknown and
-    the noise Gaussian, and a Laplace approximation elsewhere.
+    linearised about the last draw. A draw solves ``(1 + J^T J) w = o + J^T (r + n + J w_c)`` with J the
+    whitened Jacobian and r the whitened residual at ``w_c``, and o, n standard normal, which is exact
+    where the operator is linear in the unknown and the noise Gaussian, and a Laplace approximation
+    elsewhere. What is drawn is not ``z`` but the variable of `Map.local`, e.g. the flux.
 
     References
     ----------
@@ -214,7 +215,7 @@ class _Level:
         slopes = {name: self.locals[name].jacobian(point[name]) for name in names}
         residual = self.likelihood.residual(linear.value, self.data)
         active = self.likelihood.active(linear.value, self.data)
-        weight = torch.where(active, self.likelihood.precision(linear.value, self.data).sqrt(), 0.0)
+        weight = torch.where(active, self.likelihood.whitening(linear.value, self.data), 0.0)
         self.norm = torch.linalg.vector_norm(residual.flatten(1), dim=1)
         jacobian = _Whitened(linear, slopes, {name: self.locals[name].root for name in names}, weight)
         current = {name: whitened[name] for name in names}

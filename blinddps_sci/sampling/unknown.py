@@ -125,10 +125,15 @@ class ImageMap(Identity):
         """Divide by the square of the local slope where the stretch is steeper than linear."""
         return gradient / (self.stretch.slope(z) / self.unit).clamp(min=1) ** 2
 
-    def jacobian(self, z: Tensor) -> Root:
-        """Return the multiplication by the local slope."""
-        slope = self.stretch.slope(z)
-        return Root(lambda v: slope * v, lambda v: slope * v)
+    def local(self, estimate: Tensor, root: Root) -> Local:
+        """Return the Gaussian in flux, in which the prediction is linear however the stretch bends.
+
+        The stretch is linearised about the estimate, once, and its exponential never met.
+        """
+        slope = self.stretch.slope(estimate)
+        flux = Root(lambda v: slope * root.apply(v), lambda v: root.adjoint(slope * v))
+        same = Root(_unchanged, _unchanged)
+        return Local(self.stretch.inverse(estimate), flux, _unchanged, lambda _: same, self.stretch.forward)
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,10 @@ def _moment_peak(values: Tensor) -> Tensor:
     squares = values**2
     ratio = (squares * values).sum(dim=(-2, -1), keepdim=True) / squares.sum(dim=(-2, -1), keepdim=True)
     return ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
+
+
+def _unchanged(value: Tensor) -> Tensor:
+    return value
 
 
 def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
