@@ -42,13 +42,18 @@ def choose_stretch(values: np.ndarray) -> LinearStretch | AsinhStretch:
     """
     low, lower, middle, upper, high = np.percentile(values, [0.1, 5, 50, 95, 99.9]).tolist()
     if high <= low:
-        high = low + max(abs(low), 1e-30)
+        high = low + _size(low)
     spread = max(upper - lower, 1e-6 * (high - low))
     if high - middle <= _HEAVY_TAIL * spread:
         return LinearStretch(low, high)
     sky = 1.4826 * float(np.median(np.abs(values - middle)))
     softening = min(max(3 * sky, 1e-3 * (high - low)), high - low)
     return AsinhStretch(low, high, softening)
+
+
+def _size(constant: float) -> float:
+    """Return a scale for an image of one value: the value's, or one for zero."""
+    return abs(constant) or 1.0
 
 
 def estimate_sigma(image: np.ndarray) -> float:
@@ -159,7 +164,7 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
             "poisson-gaussian", gain=attrs["gain"], read_noise=attrs["read_noise"], saturation=saturation
         )
     spread = float(np.nanpercentile(overview, 99.9) - np.nanpercentile(overview, 0.1))
-    floor = 1e-3 * (spread if spread > 0 else max(abs(float(np.nanmedian(overview))), 1e-30))
+    floor = 1e-3 * spread if spread > 0 else 1e-6 * _size(float(np.nanmedian(overview)))
     stored = np.dtype(attrs["dtype_on_disk"])
     if stored.kind in "iu":
         floor = max(floor, 12**-0.5 * _quantum(attrs))
