@@ -132,8 +132,7 @@ class ImageMap(Identity):
         """
         slope = self.stretch.slope(estimate)
         flux = Root(lambda v: slope * root.apply(v), lambda v: root.adjoint(slope * v))
-        same = Root(_unchanged, _unchanged)
-        return Local(self.stretch.inverse(estimate), flux, _unchanged, lambda _: same, self.stretch.forward)
+        return Local(self.stretch.inverse(estimate), flux, _unchanged, _flat, self.stretch.forward)
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,10 @@ class KernelMap(Identity):
             scaled = (kernel / (peak * _moment_peak(kernel))).clamp(min=0)
             return 2 * (scaled if self.power == 1 else scaled.sqrt()) - 1
 
-        return Local(origin, Root(apply, adjoint), self._shared, partial(_derivative, self._shared), domain)
+        root = Root(apply, adjoint)
+        if self.mixing is None and not self.centred:
+            return Local(origin, root, _unchanged, _flat, domain)
+        return Local(origin, root, self._shared, partial(_derivative, self._shared), domain)
 
     def _shared(self, kernel: Tensor) -> Tensor:
         """Return normalised kernels (B, N, K, K) mixed and centred as asked for."""
@@ -220,6 +222,11 @@ def _moment_peak(values: Tensor) -> Tensor:
 
 def _unchanged(value: Tensor) -> Tensor:
     return value
+
+
+def _flat(value: Tensor) -> Root:
+    """Return the derivative of a map that changes nothing."""
+    return Root(_unchanged, _unchanged)
 
 
 def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
