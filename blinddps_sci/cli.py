@@ -121,6 +121,11 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     quality = kinds.add_parser("quality", help="all methods side by side on simulated blur")
     quality.add_argument("--methods", default=QUALITY_METHODS, help="comma-separated (default: %(default)s)")
     quality.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
+    quality.add_argument(
+        "--held-out",
+        action="store_true",
+        help="only images below --data, a folder of training images, that training leaves out: to tune on",
+    )
     quality.add_argument("--cases", "--images", dest="count", type=int, default=24, help="how many cases")
     quality.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
     quality.add_argument("--plot", type=Path, metavar="FILE.png", help="quality against cost")
@@ -295,11 +300,18 @@ def _bench_parity(file: Path) -> int:
     return 0 if worst <= TOLERANCE else _FAILED
 
 
-def _bench_quality(**options: Any) -> None:
+def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
     from blinddps_sci.bench.quality import run_quality
     from blinddps_sci.bench.table import format_table
 
-    print(format_table(run_quality(**options)))
+    planes = None
+    if held_out:
+        from blinddps_sci.training.images import held_out_planes
+
+        if data is None:
+            raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
+        planes = held_out_planes(data)
+    print(format_table(run_quality(data=data, held_out=planes, **options)))
 
 
 def _bench_speed(**options: Any) -> None:

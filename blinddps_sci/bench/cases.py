@@ -6,7 +6,7 @@ seed alone, before any method runs, so that every method and every run sees the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -86,7 +86,13 @@ class _Source:
 
 
 def cases(
-    folder: Path | None, count: int, size: int, seed: int, noises: Sequence[float] = NOISES
+    folder: Path | None,
+    count: int,
+    size: int,
+    seed: int,
+    noises: Sequence[float] = NOISES,
+    *,
+    held_out: Iterable[tuple[str, np.ndarray]] | None = None,
 ) -> Iterator[Case]:
     """Return ``count`` cases of ``size`` pixels one by one, the same for the same arguments.
 
@@ -105,13 +111,16 @@ def cases(
         Of crops, kernels and noise.
     noises : sequence of float
         Standard deviations on the scale of [0, 1].
+    held_out : iterable of (str, ndarray (H, W)), optional
+        Domain and sharp image on [0, 1], of those below ``folder`` that training leaves out; they
+        take the place of its pictures. The i-th of a domain, from zero, is named ``domain-i``.
 
     Raises
     ------
     ConfigError
         If a number is out of its range.
     InputError
-        If there is no image, or none is large enough.
+        If there is no image, one cannot be read, or none is large enough.
     """
     if (
         count < 1
@@ -124,7 +133,10 @@ def cases(
             f"cases {count}, size {size}, noise {', '.join(map(str, noises))}, seed {seed}: cases is at "
             "least 1, size 64 to 4096, noise between 0 and 1, seed not negative"
         )
-    return _cases(_sources(folder), count, size, seed, noises)
+    sources = (
+        _sources(folder) if held_out is None else _held_out_sources(folder, held_out, size + PSF_SIZE - 1)
+    )
+    return _cases(sources, count, size, seed, noises)
 
 
 def _cases(
@@ -192,6 +204,35 @@ def _sources(folder: Path | None) -> dict[str, list[_Source]]:
                 label = next((known for known in DOMAINS if known in inner), "generic")
                 found[label].append(_Source(path.stem, partial(_read, path)))
     return {label: members for label, members in found.items() if members}
+
+
+def _held_out_sources(
+    folder: Path | None, planes: Iterable[tuple[str, np.ndarray]], side: int
+) -> dict[str, list[_Source]]:
+    """Return the images of at least ``side`` pixels that training leaves out, by domain."""
+    found: dict[str, list[_Source]] = {label: [] for label in DOMAINS}
+    numbers = dict.fromkeys(DOMAINS, 0)
+    try:
+        for label, plane in planes:
+            # Many small ones in a row would all make room for the same next image.
+            if min(plane.shape) >= side:
+                found[label].append(_Source(f"{label}-{numbers[label]}", partial(np.asarray, plane)))
+            numbers[label] += 1
+    except Exception as error:  # readers fail in ways of their own
+        raise InputError(
+            f"an image below {folder} cannot be read ({error}); remove it from the folder"
+        ) from error
+    if not any(found.values()):
+        raise InputError(
+            f"{folder} holds no image of at least {side} pixels on each side that training leaves out; "
+            "give the folder of the training images, or a smaller --size"
+        )
+    # Neighbours are colours of one picture, and pictures of one kind: few cases should see many kinds.
+    return {
+        label: [members[i] for i in np.random.default_rng(0).permutation(len(members))]
+        for label, members in found.items()
+        if members
+    }
 
 
 def _read(path: Path) -> np.ndarray:

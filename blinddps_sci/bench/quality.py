@@ -10,10 +10,12 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -35,6 +37,7 @@ def run_quality(
     *,
     methods: str = QUALITY_METHODS,
     data: Path | None = None,
+    held_out: Iterable[tuple[str, np.ndarray]] | None = None,
     count: int = 24,
     size: int = 128,
     seed: int = 0,
@@ -53,6 +56,10 @@ def run_quality(
         Comma-separated names, see `blinddps_sci.bench.methods`.
     data : Path, optional
         Folder of sharp images; scikit-image's own by default.
+    held_out : iterable of (str, ndarray (H, W)), optional
+        Domain and image, on [0, 1], of those below ``data`` that training leaves out
+        (`blinddps_sci.training.images.held_out_planes`), which then make the cases: what is tuned on
+        them has seen neither a test image nor a training image.
     count, size, seed : int
         How many cases, their side in pixels, and the seed of everything.
     steps, chains, samples : int, optional
@@ -78,10 +85,11 @@ def run_quality(
         If a file cannot be written, or would be replaced.
     """
     names, overrides = parse_methods(methods), Overrides(steps, chains, samples)
-    made = cases(data, count, size, seed)
+    made = cases(data, count, size, seed, held_out=held_out)
     check_written(plot)
     settings = {
         "data": None if data is None else str(data),
+        "held_out": held_out is not None,
         "size": size,
         "seed": seed,
         **asdict(overrides),
@@ -151,7 +159,8 @@ def _earlier(path: Path | None, resume: bool, settings: dict[str, Any]) -> list[
         return []
     try:
         stored = json_module.loads(path.read_text())
-        rows, earlier = list(stored["rows"]), dict(stored["settings"])
+        # Files from before there were held-out images do not name the setting.
+        rows, earlier = list(stored["rows"]), {"held_out": False, **stored["settings"]}
         if not all({"case", "method", "psnr", "input_psnr"} <= row.keys() for row in rows):
             raise ValueError("a row is not complete")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.io import imsave
 
 from blinddps_sci.bench import cases as module
@@ -78,6 +80,37 @@ def test_own_pictures_are_there_offline_for_every_domain() -> None:
     for sources in module._sources(None).values():
         for source in sources:
             assert source.load().ndim in (2, 3)
+
+
+def test_held_out_images_are_named_by_domain_and_number(tmp_path) -> None:
+    rng = np.random.default_rng(2)
+    soft = [gaussian_filter(rng.standard_normal((120, 130)), 2.5) for _ in range(8)]
+    planes = [
+        (label, (s - s.min()) / np.ptp(s))
+        for label, s in zip(["astro"] * 6 + ["micro"] * 2, soft, strict=True)
+    ]
+    found = list(cases(tmp_path, 8, 64, 0, held_out=iter([("micro", np.eye(70)), *planes])))
+    assert [case.label for case in found] == ["astro", "micro"] * 4
+    astro = [case.name for case in found if case.label == "astro"]
+    # They are not taken in order, in which the colours of one picture are neighbours.
+    assert set(astro) < {f"astro-{i}" for i in range(6)}
+    assert len(set(astro)) == 4
+    assert astro != sorted(astro)
+    same = list(cases(tmp_path, 8, 64, 0, held_out=[("micro", np.eye(70)), *planes]))
+    assert [case.name for case in same] == [case.name for case in found]
+    # One that is too small keeps its number, and no other image is taken twice in its place.
+    assert {case.name for case in found if case.label == "micro"} == {"micro-1", "micro-2"}
+
+
+def test_a_folder_without_held_out_images_and_a_damaged_one_are_refused(tmp_path) -> None:
+    def damaged() -> Iterator[tuple[str, np.ndarray]]:
+        yield "astro", np.zeros((99, 99))
+        raise OSError("bad.png is cut short")
+
+    with pytest.raises(InputError, match="no image of at least 95 pixels"):
+        cases(tmp_path, 1, 64, 0, held_out=[("astro", np.zeros((94, 200)))])
+    with pytest.raises(InputError, match=r"cannot be read \(bad\.png is cut short"):
+        cases(tmp_path, 1, 64, 0, held_out=damaged())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.io import imsave
 
+from blinddps_sci import cli
 from blinddps_sci.bench import quality
 from blinddps_sci.bench.cases import Case
 from blinddps_sci.bench.methods import Outcome, Overrides
@@ -103,6 +106,55 @@ def test_another_comparison_is_not_gone_on_with(fake: Fake, pictures: Path, tmp_
             run_quality(**options, resume=True)
     with pytest.raises(ConfigError, match="--json"):
         run_quality(methods="blurred", resume=True)
+
+
+def planes(number: int) -> list[tuple[str, np.ndarray]]:
+    """Return textures of two domains, as training hands its held-out images over."""
+    rng = np.random.default_rng(5)
+    soft = [gaussian_filter(rng.standard_normal((130, 140)), 2.5) for _ in range(number)]
+    return [(("astro", "generic")[i % 2], (s - s.min()) / np.ptp(s)) for i, s in enumerate(soft)]
+
+
+def test_held_out_images_make_cases_of_their_own_kind(fake: Fake, tmp_path) -> None:
+    file = tmp_path / "q.json"
+    options = {"data": tmp_path, "count": 2, "size": 64, "json": file, "methods": "blurred"}
+    rows = run_quality(**options, held_out=planes(4))
+    assert [(row["domain"], row["image"][:-1]) for row in rows] == [
+        ("astro", "astro-"),
+        ("generic", "generic-"),
+    ]
+    assert json.loads(file.read_text())["settings"]["held_out"] is True
+    assert run_quality(**options, held_out=planes(4), resume=True) == rows
+    imsave(tmp_path / "plain.png", np.uint8(255 * planes(1)[0][1]), check_contrast=False)
+    with pytest.raises(ConfigError, match="made with held_out True, not False"):
+        run_quality(**options, resume=True)
+
+
+def test_a_file_from_before_the_setting_is_one_of_all_images(fake: Fake, pictures: Path, tmp_path) -> None:
+    file = tmp_path / "q.json"
+    options = {"data": pictures, "count": 1, "size": 64, "json": file, "methods": "blurred", "resume": True}
+    rows = run_quality(**options)
+    stored = json.loads(file.read_text())
+    assert stored["settings"].pop("held_out") is False
+    file.write_text(json.dumps(stored))
+    assert run_quality(**options) == rows
+    with pytest.raises(ConfigError, match="made with held_out False, not True"):
+        run_quality(**options, held_out=planes(2))
+
+
+def test_the_command_takes_the_images_that_training_leaves_out(
+    fake: Fake, pictures: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("blinddps_sci.training.images.held_out", lambda path: path.stem in ("a", "moon"))
+    imsave(pictures / "moon.png", np.uint8(255 * planes(1)[0][1]), check_contrast=False)
+    options = ["--held-out", "--methods", "blurred", "--size", "64", "--cases", "2"]
+    assert cli.main(["bench", "quality", "--data", str(pictures), *options]) == 0
+    assert "medians over 2 of 2 cases" in capsys.readouterr().out
+    assert {number for number, _ in fake.calls} == {0, 1}
+    assert cli.main(["bench", "quality", *options]) == 1
+    assert capsys.readouterr().err == (
+        "blinddps: error: --held-out needs --data FOLDER, a folder of training images\n"
+    )
 
 
 def test_a_method_that_fails_on_a_case_does_not_end_the_run(fake: Fake, pictures: Path) -> None:
