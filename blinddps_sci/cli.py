@@ -119,7 +119,11 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     parity.add_argument("file", type=Path)
     parity.set_defaults(command=_bench_parity)
     quality = kinds.add_parser("quality", help="all methods side by side on simulated blur")
-    quality.add_argument("--methods", default=QUALITY_METHODS, help="comma-separated (default: %(default)s)")
+    quality.add_argument(
+        "--methods",
+        default=QUALITY_METHODS,
+        help="comma-separated; split-S-C-N has S steps, C chains and N samples (default: %(default)s)",
+    )
     quality.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
     quality.add_argument(
         "--held-out",

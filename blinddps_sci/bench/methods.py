@@ -1,10 +1,11 @@
 """The methods that `blinddps bench` compares, by name.
 
 ``split``, ``split-fast`` and ``split-best`` are the presets of the default sampler, blind;
-``split-true-psf`` is told the PSF. ``dps-N`` is the engine's `Dps` with N steps, and
-``dps-N-sqrt`` and ``dps-N-constant`` are the update rules of the released code and of the paper, on
-the networks, the operator and the scale of the engine. ``richardson-lucy`` and ``wiener`` are given
-the true PSF, ``blind-rl`` is not.
+``split-true-psf`` is told the PSF, and ``split-S-C-N`` has S steps, C chains and N samples whatever
+the presets are. ``dps-S`` is the engine's `Dps` with S steps, and ``dps-S-sqrt`` and
+``dps-S-constant`` are the update rules of the released code and of the paper, on the networks, the
+operator and the scale of the engine. ``richardson-lucy`` and ``wiener`` are given the true PSF,
+``blind-rl`` is not.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from blinddps_sci.bench.classical import (
     richardson_lucy_of,
     wiener_of,
 )
-from blinddps_sci.engine.config import QUALITIES
+from blinddps_sci.engine.config import QUALITIES, make_config
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.likelihoods.gaussian import Gaussian
@@ -41,6 +42,8 @@ __all__ = ["Outcome", "Overrides", "network_digests", "parse_methods", "publishe
 
 _PRESETS = {"split": "default", "split-fast": "fast", "split-best": "best", "split-true-psf": "default"}
 _OTHERS = ("blurred", "richardson-lucy", "wiener", "blind-rl")
+_COUNT = "(0|[1-9][0-9]{0,5})"
+_SPLIT = re.compile(f"split-{_COUNT}-{_COUNT}-{_COUNT}")
 _DPS = re.compile(r"dps-([1-9][0-9]{0,4})(?:-(sqrt|constant))?")
 
 _RULES: dict[str, tuple[Rule, float]] = {"sqrt": ("sqrt-abar", 1.0), "constant": ("constant", 0.3)}
@@ -100,14 +103,30 @@ def parse_methods(text: str) -> tuple[str, ...]:
     Raises
     ------
     ConfigError
-        If one is not known, or there is none.
+        If one is not known or has a number that is not allowed, or there is none.
     """
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names or (text,):
-        if name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
-            allowed = ", ".join((*_OTHERS, *_PRESETS, "dps-N", "dps-N-sqrt", "dps-N-constant"))
-            raise ConfigError(f"unknown method {name!r}; give some of {allowed} (N: steps)")
+        schedule = _schedule(name)
+        if schedule is not None:
+            try:
+                make_config(schedule)
+            except ConfigError as error:
+                raise ConfigError(f"method {name!r}: {error}") from None
+        elif name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
+            allowed = ", ".join((*_OTHERS, *_PRESETS, "split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant"))
+            raise ConfigError(
+                f"unknown method {name!r}; give some of {allowed} (S: steps, C: chains, N: samples)"
+            )
     return names
+
+
+def _schedule(name: str) -> dict[str, int] | None:
+    """Return the options that ``split-S-C-N`` stands for, None of another name."""
+    found = _SPLIT.fullmatch(name)
+    if found is None:
+        return None
+    return dict(zip(("steps", "chains", "samples"), map(int, found.groups()), strict=True))
 
 
 def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcome:
@@ -136,6 +155,9 @@ def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcom
             return _restored(case, seed, quality="default", psf_file=str(psf), **overrides.options())
     if name in _PRESETS:
         return _restored(case, seed, quality=_PRESETS[name], **overrides.options())
+    schedule = _schedule(name)
+    if schedule is not None:
+        return _restored(case, seed, **schedule)
     dps = _DPS.fullmatch(name)
     if dps is None:
         return _classical(name, case, seed)

@@ -128,8 +128,8 @@ def run_speed(
     Parameters
     ----------
     methods : str
-        Comma-separated names, see `blinddps_sci.bench.methods`; of ``dps-N-sqrt`` and
-        ``dps-N-constant`` at most 30 steps are measured, and the time of the others is
+        Comma-separated names, see `blinddps_sci.bench.methods`; of ``dps-S-sqrt`` and
+        ``dps-S-constant`` at most 30 steps are measured, and the time of the others is
         extrapolated.
     size, seed : int
         Side of the image in pixels, and seed.

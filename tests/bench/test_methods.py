@@ -29,14 +29,43 @@ def test_names_are_read_once_each_in_order() -> None:
         "dps-250-constant",
         "dps-100",
     )
+    assert parse_methods("split-12-2-2,split-true-psf") == ("split-12-2-2", "split-true-psf")
     assert len(parse_methods(QUALITY_METHODS)) == 6
     assert len(parse_methods(SPEED_METHODS)) == 4
 
 
-@pytest.mark.parametrize("text", ["", ",", "magic", "dps", "dps-0-sqrt", "dps-10-linear", "blurred,Split"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        "magic",
+        "dps",
+        "dps-0-sqrt",
+        "dps-10-linear",
+        "blurred,Split",
+        "split-25",
+        "split-25-3",
+        "split-09-1-1",
+    ],
+)
 def test_other_names_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="unknown method"):
         parse_methods(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("split-1-3-4", "steps"), ("split-25-0-4", "chains"), ("split-25-3-2000", "samples")],
+)
+def test_a_schedule_out_of_range_is_refused(name: str, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"method '{name}': {option}: Input should be"):
+        parse_methods(f"split,{name}")
+
+
+def test_the_error_lists_the_forms() -> None:
+    with pytest.raises(ConfigError, match=r"split-S-C-N, dps-S, .*S: steps, C: chains, N: samples"):
+        parse_methods("split-a-b-c")
 
 
 def test_the_presets_are_the_options_of_restore(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +78,7 @@ def test_the_presets_are_the_options_of_restore(case: Case, monkeypatch: pytest.
         seen.append(options)
 
     monkeypatch.setattr(methods, "_restored", stop)
-    for name in ("split", "split-fast", "split-best", "split-true-psf", "dps-77"):
+    for name in ("split", "split-fast", "split-best", "split-true-psf", "dps-77", "split-12-2-3"):
         run_method(name, case, Overrides(steps=9), 0)
     assert seen == [
         {"quality": "default", "steps": 9},
@@ -57,6 +86,7 @@ def test_the_presets_are_the_options_of_restore(case: Case, monkeypatch: pytest.
         {"quality": "best", "steps": 9},
         {"quality": "default", "known": True, "steps": 9},
         {"sampler": "dps", "steps": 77, "chains": 1, "samples": 1},
+        {"steps": 12, "chains": 2, "samples": 3},
     ]
 
 
@@ -78,6 +108,7 @@ def test_samplers_give_kernel_and_spread_where_they_have_them(case: Case) -> Non
         assert found.draws == 2
         assert (found.std > 0).all()
     assert run_method("split-fast", case, Overrides(2, 1, 1), 0).std is None
+    assert run_method("split-2-1-2", case, Overrides(), 0).draws == 2
 
 
 @pytest.mark.slow
