@@ -153,6 +153,15 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     tiles.add_argument("--samples", type=int, default=4)
     tiles.add_argument("--seed", type=int, default=0)
     tiles.set_defaults(command=_bench_tiles)
+    models = kinds.add_parser("psf-models", help="--psf per-tile, smooth and shared, where the PSF varies")
+    models.add_argument("--size", type=int, default=512, help="side of the image, pixels, up to 512")
+    models.add_argument("--nodes", type=int, default=5, help="true PSFs along each axis")
+    models.add_argument("--seed", type=int, default=0)
+    models.add_argument("--quality", default="default", help="preset: fast, default or best")
+    models.add_argument("--tile", type=int, default=192)
+    models.add_argument("--overlap", type=int, default=64)
+    models.add_argument("--json", type=Path, help="file for the numbers")
+    models.set_defaults(command=_bench_psf_models)
 
 
 def _number_or_name(text: str) -> int | str:
@@ -334,3 +343,9 @@ def _bench_tiles(**options: Any) -> None:
     from blinddps_sci.bench.tiles import run_tiles
 
     print(run_tiles(**options))
+
+
+def _bench_psf_models(**options: Any) -> None:
+    from blinddps_sci.bench.psf_models import run_psf_models
+
+    print(run_psf_models(**options))
