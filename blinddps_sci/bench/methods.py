@@ -5,7 +5,8 @@
 the presets are. ``dps-S`` is the engine's `Dps` with S steps, and ``dps-S-sqrt`` and
 ``dps-S-constant`` are the update rules of the released code and of the paper, on the networks, the
 operator and the scale of the engine. ``richardson-lucy`` and ``wiener`` are given the true PSF,
-``blind-rl`` is not.
+``blind-rl`` is not. ``deepinv-dps-S`` and ``deepinv-diffpir-S`` are samplers of the library deepinv,
+which is optional, given the true PSF.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ from blinddps_sci.bench.classical import (
     residual_chi2,
     richardson_lucy_of,
     wiener_of,
+)
+from blinddps_sci.bench.deepinv_methods import (
+    DEEPINV_METHODS,
+    check_deepinv,
+    deepinv_restored,
+    parse_deepinv,
 )
 from blinddps_sci.engine.config import QUALITIES, make_config
 from blinddps_sci.engine.restore import prepare_restore, restore
@@ -103,7 +110,8 @@ def parse_methods(text: str) -> tuple[str, ...]:
     Raises
     ------
     ConfigError
-        If one is not known or has a number that is not allowed, or there is none.
+        If one is not known, has a number that is not allowed or needs a library that is not installed,
+        or there is none.
     """
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names or (text,):
@@ -113,8 +121,11 @@ def parse_methods(text: str) -> tuple[str, ...]:
                 make_config(schedule)
             except ConfigError as error:
                 raise ConfigError(f"method {name!r}: {error}") from None
+        elif parse_deepinv(name) is not None:
+            check_deepinv()
         elif name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
-            allowed = ", ".join((*_OTHERS, *_PRESETS, "split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant"))
+            ours = ("split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant")
+            allowed = ", ".join((*_OTHERS, *_PRESETS, *ours, *DEEPINV_METHODS))
             raise ConfigError(
                 f"unknown method {name!r}; give some of {allowed} (S: steps, C: chains, N: samples)"
             )
@@ -158,6 +169,10 @@ def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcom
     schedule = _schedule(name)
     if schedule is not None:
         return _restored(case, seed, **schedule)
+    peer = parse_deepinv(name)
+    if peer is not None:
+        image = deepinv_restored(*peer, case, seed)
+        return Outcome(image, chi2=residual_chi2(case.data, image, case.kernel, case.noise))
     dps = _DPS.fullmatch(name)
     if dps is None:
         return _classical(name, case, seed)
