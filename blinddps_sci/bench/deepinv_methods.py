@@ -36,7 +36,7 @@ DEEPINV_METHODS = ("deepinv-dps-S", "deepinv-diffpir-S")
 _NAME = re.compile(r"deepinv-(dps|diffpir)-([2-9]|[1-9][0-9]{1,4})")
 
 _DPS: dict[str, Any] = {"guidance": "annealed", "weight": 4.0}
-_DIFFPIR: dict[str, Any] = {"zeta": 1.0, "lambda_": 7.0}
+_DIFFPIR: dict[str, Any] = {"zeta": 1.0, "lambda_": 3.0}
 
 _UNCOMPILED = ("torchvision::nms", "torchvision::qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -89,8 +89,10 @@ def deepinv_restored(sampler: str, steps: int, case: Case, seed: int) -> np.ndar
     deepinv works on [0, 1], which here is the range from -1 to 1 of the engine's stretch, on the
     engine's canvas, whose margin is cut off at the end. Its defaults were changed where they fail on
     images that training left out: DPS scales the gradient of the residual's norm, of weight one, by
-    the squared noise of a step, so that the data hardly count, and gets ``guidance='annealed'``;
-    DiffPIR gets ``zeta=1``, its documented default, where the code has 0.1.
+    the squared noise of a step, so that the data hardly count, and gets ``guidance='annealed'`` with
+    a weight of 4 (with 6, chains of few steps leave the data); DiffPIR gets ``zeta=1``, its documented
+    default, where the code has 0.1, and ``lambda_=3``, the lower end of the range that it recommends.
+    Both cut their estimates off at 1, which costs what lies beyond the blurred image's range.
     """
     deepinv = _load()
     job = prepare_restore(

@@ -105,9 +105,7 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "steps"), [("diffpir", 20), ("dps", 60)])
 def test_its_samplers_restore(case: Case, sampler: str, steps: int) -> None:
-    state = torch.random.get_rng_state()
     found = run_method(f"deepinv-{sampler}-{steps}", case, Overrides(), 0)
-    assert torch.equal(torch.random.get_rng_state(), state)
     assert found.image.shape == case.data.shape
     assert found.image.dtype == np.float32
     assert found.kernel is None
@@ -120,7 +118,10 @@ def test_its_samplers_restore(case: Case, sampler: str, steps: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["diffpir", "dps"])
 def test_a_seed_fixes_the_draw(case: Case, sampler: str) -> None:
-    first, again, other = (deepinv_restored(sampler, 3, case, seed) for seed in (0, 0, 1))
+    first = deepinv_restored(sampler, 3, case, 0)
+    state = torch.random.get_rng_state()
+    again, other = (deepinv_restored(sampler, 3, case, seed) for seed in (0, 1))
+    assert torch.equal(torch.random.get_rng_state(), state)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
 
