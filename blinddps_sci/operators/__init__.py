@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from blinddps_sci.operators.base import Given, Operator
 from blinddps_sci.operators.blur import Blur, FieldBlur, NodeWindow
-from blinddps_sci.operators.centroid import centroid, recentre
+from blinddps_sci.operators.centroid import centroid, recentre, recentre_sharp
 from blinddps_sci.operators.convolve import convolve, convolve_adjoint_image, convolve_adjoint_kernel
 from blinddps_sci.operators.published import PublishedBlur, PublishedTurbulence
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
@@ -28,4 +28,5 @@ __all__ = [
     "convolve_adjoint_image",
     "convolve_adjoint_kernel",
     "recentre",
+    "recentre_sharp",
 ]

@@ -1,15 +1,18 @@
 """The kernel's gauge: its centroid lies on the middle of pixel ``K // 2``.
 
 A shift of the kernel and the opposite shift of the image cancel in the data. The kernel's map
-to physical units removes this freedom with `recentre`, which lets gradients through.
+to physical units removes this freedom with `recentre`, which lets gradients through. Finished
+kernels are moved with `recentre_sharp`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-__all__ = ["centroid", "recentre"]
+__all__ = ["centroid", "recentre", "recentre_sharp"]
 
 
 def centroid(kernel: Tensor) -> Tensor:
@@ -52,11 +55,48 @@ def recentre(kernel: Tensor) -> Tensor:
     the grid moves the centroid again, so the shift is corrected once by the centroid that it
     leaves; the interpolation is always of the kernel that was given, never of its result.
     """
+    return _recentred(kernel, _shifted)
+
+
+def recentre_sharp(kernel: Tensor) -> Tensor:
+    """Shift each kernel so that its centroid lies on (K // 2, L // 2) without blurring it.
+
+    Parameters
+    ----------
+    kernel : Tensor, (..., K, L), non-negative, floating point
+        Each of the planes is shifted on its own.
+
+    Returns
+    -------
+    Tensor, (..., K, L)
+        Non-negative, sum one.
+
+    Notes
+    -----
+    Band-limited interpolation. Where a kernel is sampled too coarsely for it, it rings; what falls
+    below zero is cut off, and the centroid is corrected once for that.
+    """
+    return _recentred(kernel, _shifted_spectrum)
+
+
+def _recentred(kernel: Tensor, shifted: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     shift = -centroid(kernel)
-    moved = _shifted(kernel, shift)
-    moved = _shifted(kernel, shift - centroid(moved))
+    moved = shifted(kernel, shift)
+    moved = shifted(kernel, shift - centroid(moved))
     total = moved.sum(dim=(-2, -1), keepdim=True)
     return moved / total.clamp(min=torch.finfo(kernel.dtype).tiny)
+
+
+def _shifted_spectrum(kernel: Tensor, shift: Tensor) -> Tensor:
+    """Shift (..., K, L) by (..., 2) pixels by the phases of its spectrum, with zeros beyond the border."""
+    rows, columns = kernel.shape[-2:]
+    size = 2 * rows, 2 * columns  # so that what leaves on one side does not enter on the other
+    wave_y = torch.fft.fftfreq(size[0], device=kernel.device, dtype=kernel.dtype)[:, None]
+    wave_x = torch.fft.rfftfreq(size[1], device=kernel.device, dtype=kernel.dtype)
+    y, x = shift[..., 0, None, None], shift[..., 1, None, None]
+    phase = torch.exp(-2j * torch.pi * (wave_y * y + wave_x * x))
+    moved: Tensor = torch.fft.irfft2(torch.fft.rfft2(kernel, s=size) * phase, s=size)
+    return moved[..., :rows, :columns].clamp(min=0)
 
 
 def _offsets(line: Tensor) -> Tensor:

@@ -168,7 +168,8 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise PriorError(f"the weights in {path} do not fit its architecture: {error}") from None
-    net.requires_grad_(False).eval()
+    # Convolutions are faster with the channels last, and as exact.
+    net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if card.parameterisation not in get_args(Parameterisation):
         raise PriorError(
             f"{path} is of the parameterisation {card.parameterisation!r}; known are "

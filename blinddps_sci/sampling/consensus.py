@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blinddps_sci.operators.centroid import recentre
+from blinddps_sci.operators.centroid import recentre_sharp
 
 __all__ = ["Consensus", "consensus"]
 
@@ -60,7 +60,7 @@ def consensus(kernels: Tensor, chi2: Tensor, pixels: int) -> Consensus:
         plays no part.
     """
     # Draws scatter about zero where a kernel is faint.
-    aligned = recentre(kernels.clamp(min=0))
+    aligned = recentre_sharp(kernels.clamp(min=0))
     fit = torch.where(torch.isfinite(chi2), chi2, torch.inf)
     used = fit <= fit.min() * (1 + _TOLERATED * (2 / max(pixels, 1)) ** 0.5)
     chosen = aligned[used]

@@ -38,7 +38,10 @@ class Split:
     sweeps : int
         Passes over the unknowns, one at a time, after the joint draw of a level.
     iterations : int
-        Conjugate gradients of every solution.
+        Conjugate gradients of a solution, at most.
+    tolerance : float
+        Error of a solution, in standard deviations of the prior's draws, at which its iterations may
+        end; 0 makes all of them, which never waits for the device.
     sites : sequence of Site, optional
         Absolute position of each plane of the data, for the noise that perturbs them; by default
         all planes start at the origin.
@@ -72,7 +75,8 @@ class Split:
 
     steps: int = 40
     sweeps: int = 1
-    iterations: int = 20
+    iterations: int = 40
+    tolerance: float = 0.02
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:
@@ -80,6 +84,7 @@ class Split:
             ("steps", self.steps, 2),
             ("sweeps", self.sweeps, 0),
             ("iterations", self.iterations, 1),
+            ("tolerance", self.tolerance, 0),
         ):
             if value < least:
                 raise ConfigError(f"{name} is {value}; give at least {least}")
@@ -106,7 +111,7 @@ class Split:
         values: Block = {}
         draws: Block = {}
         for step in range(self.steps):
-            level = _Level(data, operator, likelihood, unknowns, self.iterations)
+            level = _Level(data, operator, likelihood, unknowns, self.iterations, self.tolerance)
             for name in unknowns:
                 level.denoise(name, states[name], float(levels[name][step]))
             values, draws = level.draw(
@@ -164,9 +169,10 @@ class _Level:
         likelihood: Likelihood,
         unknowns: Mapping[str, Unknown],
         iterations: int,
+        tolerance: float,
     ) -> None:
         self.data, self.operator, self.likelihood = data, operator, likelihood
-        self.unknowns, self.iterations = unknowns, iterations
+        self.unknowns, self.iterations, self.tolerance = unknowns, iterations, tolerance
         self.estimates: Block = {}
         self.locals: dict[str, Local] = {}
         self.norm = data.new_zeros(len(data))
@@ -227,7 +233,7 @@ class _Level:
             return {name: block[name] + back[name] for name in names}
 
         right = {name: fresh[name] + pulled[name] for name in names}
-        return conjugate_gradients(matrix, right, fresh, self.iterations)
+        return conjugate_gradients(matrix, right, fresh, self.iterations, self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)

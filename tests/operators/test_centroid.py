@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from blinddps_sci.operators import centroid, recentre
+from blinddps_sci.operators import centroid, recentre, recentre_sharp
 
 
 def spot(size: int, y: float, x: float, width: float = 1.5) -> torch.Tensor:
@@ -43,6 +43,26 @@ def test_a_fraction_of_a_pixel_widens_a_kernel_by_no_more_than_a_quarter_square_
     q = torch.arange(32, dtype=torch.float64) - 16
     assert float((centred.sum(dim=1) * q**2).sum()) == pytest.approx(1.5**2 + 0.25, abs=1e-3)
     assert float((centred.sum(dim=0) * q**2).sum()) == pytest.approx(1.5**2, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [31, 32])
+@pytest.mark.parametrize("offset", [(0.5, 0.0), (0.37, -0.81), (-3.2, 2.5)])
+def test_the_sharp_shift_moves_a_kernel_as_it_is(size: int, offset: tuple[float, float]) -> None:
+    centred = spot(size, 0, 0)
+    torch.testing.assert_close(
+        recentre_sharp(spot(size, *offset)), centred / centred.sum(), rtol=0, atol=1e-4
+    )
+
+
+def test_the_sharp_shift_of_a_single_pixel_is_a_kernel() -> None:
+    """It rings, but is nowhere negative and stays where it should be."""
+    kernel = torch.zeros(2, 16, 16, dtype=torch.float64)
+    kernel[0, 8, 8] = kernel[1, 8, 8] = kernel[1, 8, 9] = 1.0
+    moved = recentre_sharp(kernel)
+    assert moved.min() >= 0
+    torch.testing.assert_close(moved.sum(dim=(-2, -1)), torch.ones(2, dtype=torch.float64))
+    assert centroid(moved).abs().max() < 0.02
+    torch.testing.assert_close(moved[0], kernel[0])
 
 
 def test_mass_that_leaves_the_grid_is_corrected_for() -> None:

@@ -74,3 +74,33 @@ def test_a_solved_item_stays_solved(dtype: torch.dtype) -> None:
     found = solve(eye, right, start, 50)
     assert torch.isfinite(found).all()
     torch.testing.assert_close(found, right)
+
+
+def test_an_item_ends_at_its_own_tolerance_whatever_the_others_do() -> None:
+    """Items of very different difficulty: the same answers alone and together, and near the solution."""
+    matrix = matrices()
+    matrix[1:3] += torch.diag(torch.logspace(0, 6, SIZE, dtype=torch.float64))
+    right, start = draw(ITEMS, SIZE, seed=2), draw(ITEMS, SIZE, seed=3)
+    calls = []
+
+    def solve_to(tolerance: float, items: slice) -> Tensor:
+        def apply(block: Mapping[str, Tensor]) -> Block:
+            calls.append(len(flat(block)))
+            return block_of((matrix[items] @ flat(block)[..., None])[..., 0])
+
+        found = conjugate_gradients(
+            apply, block_of(right[items]), block_of(start[items]), 60, tolerance=tolerance
+        )
+        return flat(found)
+
+    whole = solve_to(1e-3, slice(None))
+    used = len(calls)
+    exact = torch.linalg.solve(matrix, right)
+    assert used < 61
+    assert float((whole - exact).square().mean(dim=1).sqrt().max()) < 1e-2
+    for i in range(ITEMS):
+        one = slice(i, i + 1)
+        torch.testing.assert_close(solve_to(1e-3, one), whole[one])
+    calls.clear()
+    solve_to(0.0, slice(None))
+    assert len(calls) == 61
