@@ -19,9 +19,9 @@ __all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_tom
 
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
-        "fast": {"steps": 15, "chains": 1, "samples": 2},
-        "default": {"steps": 25, "chains": 3, "samples": 4},
-        "best": {"steps": 60, "chains": 6, "samples": 8},
+        "fast": {"steps": 12, "chains": 2, "samples": 3},
+        "default": {"steps": 20, "chains": 3, "samples": 4},
+        "best": {"steps": 40, "chains": 6, "samples": 8},
     },
     "dps": {
         "fast": {"steps": 250, "chains": 1, "samples": 1},
@@ -59,7 +59,7 @@ class RestoreConfig(BaseModel):
         "default", description="preset of steps, chains and samples"
     )
     steps: int = Field(
-        25, ge=2, le=100_000, description="noise levels of each phase (split), of the whole run (dps)"
+        20, ge=2, le=100_000, description="noise levels of each phase (split), of the whole run (dps)"
     )
     chains: int = Field(
         3, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"

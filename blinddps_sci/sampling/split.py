@@ -36,7 +36,7 @@ class Split:
     steps : int
         Noise levels, and evaluations of each prior.
     sweeps : int
-        Passes over the unknowns, one at a time, after the joint draw of a level.
+        Passes over all unknowns, one at a time, after a level's draws.
     iterations : int
         Conjugate gradients of a solution, at most.
     tolerance : float
@@ -60,8 +60,8 @@ class Split:
 
     First all ``w_i`` jointly, the operator being linearised about a draw of the priors: an unknown
     thus knows how uncertain the others are, and a kernel how much detail the image must have. Then the
-    first unknown given the others, the second given the first and so on, ``sweeps`` times, each
-    linearised about the last draw. A draw solves ``(1 + J^T J) w = o + J^T (r + n + J w_c)`` with J the
+    first unknown is drawn given the others, about the last draw; and ``sweeps`` times one after the
+    other. A draw solves ``(1 + J^T J) w = o + J^T (r + n + J w_c)`` with J the
     whitened Jacobian and r the whitened residual at ``w_c``, and o, n standard normal, which is exact
     where the operator is linear in the unknown and the noise Gaussian, and a Laplace approximation
     elsewhere. What is drawn is not ``z`` but the variable of `Map.local`, e.g. the flux.
@@ -74,8 +74,8 @@ class Split:
     """
 
     steps: int = 40
-    sweeps: int = 1
-    iterations: int = 40
+    sweeps: int = 0
+    iterations: int = 80
     tolerance: float = 0.02
     sites: Sequence[Site] = ()
 

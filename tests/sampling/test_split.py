@@ -102,7 +102,7 @@ TOYS = {
 def test_the_marginals_of_a_product_are_those_of_the_integral(plain_noise, name: str) -> None:
     """Measured: means within 0.02 deviations, deviations within 1.5 percent, distances below 0.015."""
     toy, items = TOYS[name], 4000
-    draws = toy.draws(items, Split(steps=40, sweeps=2, iterations=4), plain_noise(1))
+    draws = toy.draws(items, Split(steps=40), plain_noise(1))
     axes, density = toy.density()
     marginals = []
     for i, (axis, found) in enumerate(zip(axes, draws, strict=True)):
@@ -251,7 +251,7 @@ SUMMARIES = {
 def test_truths_rank_uniformly_among_draws(plain_noise) -> None:
     """Simulation-based calibration, and reduced chi-squared of the draws: one, of as many pixels."""
     problem, samples = lines(300), 7
-    found = problem.run(Split(steps=20, sweeps=2, iterations=11), plain_noise(5), samples)
+    found = problem.run(Split(steps=20), plain_noise(5), samples)
     for name, (which, summary) in SUMMARIES.items():
         ranks = (summary(found.samples[which]) < summary(problem.truth[which])).sum(dim=0).numpy()
         counts = np.bincount(ranks, minlength=samples + 1)
@@ -260,11 +260,9 @@ def test_truths_rank_uniformly_among_draws(plain_noise) -> None:
     assert float(found.chi2.mean()) == pytest.approx(1, abs=0.08)
 
 
-def test_twice_the_conjugate_gradients_change_no_draw() -> None:
-    """On a blind deconvolution of a smooth field: less than a tenth of the draws' spread.
-
-    The noise is a tenth of the field's deviation; at half of it 20 iterations are a quarter off.
-    """
+@pytest.mark.parametrize("noise", [0.1, 0.03])
+def test_more_conjugate_gradients_change_no_draw(noise: float) -> None:
+    """On a blind deconvolution of a smooth field of deviation one: less than a tenth of the draws' spread."""
     side, reach = 24, 2
     wave = np.fft.fftfreq(side + 2 * reach)
     power = torch.from_numpy(2e-4 / (0.03**2 + wave[:, None] ** 2 + wave[None] ** 2) ** 1.5)
@@ -280,21 +278,22 @@ def test_twice_the_conjugate_gradients_change_no_draw() -> None:
     clear = operator.forward({"image": image, "kernel": spot.reshape(1, 1, 5, 5)})
     once, twice = (
         sample(
-            clear + 0.1 * normal(*clear.shape, seed=1),
+            clear + noise * normal(*clear.shape, seed=1),
             operator,
-            Gaussian(0.1),
+            Gaussian(noise),
             unknowns,
-            sampler=Split(steps=6, iterations=iterations),
+            sampler=sampler,
             seeds=[3],
             samples=4,
         )
-        for iterations in (20, 40)
+        for sampler in (Split(steps=15), Split(steps=15, iterations=200, tolerance=0))
     )
     for name in unknowns:
         change = (twice.samples[name] - once.samples[name]).square().mean().sqrt()
         spread = once.std(name).square().mean().sqrt()
         assert 1e-9 * spread < change < 0.1 * spread, name
-    assert float(once.chi2.mean()) == pytest.approx(1, abs=0.15)
+    # A kernel drawn from a linearised problem is a little off; a sweep would draw it from its own.
+    assert float(once.chi2.mean()) == pytest.approx(1, abs=0.25)
 
 
 # --- the loop ---
@@ -354,7 +353,7 @@ def test_the_draws_lie_where_their_planes_lie(few) -> None:
     assert {key[3] for key in recorder.keys if key[0] == "image"} == {few.unknowns["image"].sites}
 
 
-VARIANTS = {"steps": {"steps": 5}, "sweeps": {"sweeps": 0}, "iterations": {"iterations": 2}}
+VARIANTS = {"steps": {"steps": 5}, "sweeps": {"sweeps": 1}, "iterations": {"iterations": 2}}
 
 
 @pytest.mark.parametrize("option", [*VARIANTS, "range"])
@@ -443,7 +442,7 @@ def test_one_unknown_is_drawn_once_a_level(few) -> None:
     assert [key[2] for key in recorder.keys if key[0] == "data"] == [0, 4096, 8192]
 
 
-@pytest.mark.parametrize(("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1)])
+@pytest.mark.parametrize(("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1), ("tolerance", 0)])
 def test_options_that_mean_nothing_are_refused(name: str, least: int) -> None:
     Split(**{name: least})
     with pytest.raises(ConfigError, match=f"{name} is {least - 1}; give at least {least}"):
