@@ -442,7 +442,9 @@ def test_one_unknown_is_drawn_once_a_level(few) -> None:
     assert [key[2] for key in recorder.keys if key[0] == "data"] == [0, 4096, 8192]
 
 
-@pytest.mark.parametrize(("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1), ("tolerance", 0)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1), ("tolerance", 0)]
+)
 def test_options_that_mean_nothing_are_refused(name: str, least: int) -> None:
     Split(**{name: least})
     with pytest.raises(ConfigError, match=f"{name} is {least - 1}; give at least {least}"):
