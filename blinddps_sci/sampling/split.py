@@ -196,7 +196,10 @@ class _Level:
         """Return draws of all unknowns, pass by pass: in physical units, and on their domains."""
         # The first linearisation is about a draw of the priors and not about their estimates, which
         # are too smooth: what the data lack in detail then tells of the blur.
-        whitened = {name: perturbation.of(name, 0, z0) for name, z0 in self.estimates.items()}
+        whitened = {
+            name: self.unknowns[name].detail * perturbation.of(name, 0, z0)
+            for name, z0 in self.estimates.items()
+        }
         draws = {name: local.origin + local.root.apply(whitened[name]) for name, local in self.locals.items()}
         for number, names in enumerate(passes):
             fresh = {name: perturbation.of(name, number, whitened[name]) for name in names}

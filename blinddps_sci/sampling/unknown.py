@@ -301,6 +301,8 @@ class Unknown:
         Where on the domain a chain begins, before its first noise is added; zero by default.
     noise_range : (float, float)
         Noise of the first and of the last step of samplers that choose their own levels.
+    detail : float
+        Spread of the prior's draws about which `Split` first linearises, in standard deviations.
     sites : sequence of Site, optional
         Absolute position of each of the C planes, for the noise; by default all planes start at
         the origin and are told apart by their number.
@@ -319,6 +321,7 @@ class Unknown:
     clamp: tuple[float, float] | None = (-1.0, 1.0)
     start: Tensor | None = None
     noise_range: tuple[float, float] = (20.0, 0.02)
+    detail: float = 1.0
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:
