@@ -34,7 +34,7 @@ def job(side, tile):
 
 run_unit(job(32, 32), 0)
 before = psutil.Process().memory_info().rss
-large = job(80, 48)
+large = job(160, 80)
 run_unit(large, 0)
 # Not ru_maxrss, which a process inherits from the one that started it.
 status = Path("/proc/self/status").read_text().splitlines()
