@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,10 @@ def run_quality(
     }
     rows = _earlier(json, resume, settings)
     done = {(row["case"], row["method"]) for row in rows}
-    with tqdm(total=count * len(names), unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
-        for case in made:
-            for name in names:
-                bar.set_postfix_str(f"case {case.number}, {name}")
-                if (case.number, name) not in done:
-                    rows.append(_row(case, name, overrides, seed))
-                    _keep(json, settings, rows)
-                bar.update()
+    for case, name in _pairs(made, names, count):
+        if (case.number, name) not in done:
+            rows.append(_row(case, name, overrides, seed))
+            _keep(json, settings, rows)
     if not rows:
         raise InputError("no image gives an input of 18 to 30 dB; give other images or another --size")
     order = {name: place for place, name in enumerate(dict.fromkeys([*names, *(r["method"] for r in rows)]))}
@@ -113,6 +109,16 @@ def run_quality(
     if plot is not None:
         draw_costs(summarise(rows), plot)
     return rows
+
+
+def _pairs(made: Iterable[Case], names: Sequence[str], count: int) -> Iterator[tuple[Case, str]]:
+    """Yield every case with every method, and show on stderr which is at work."""
+    with tqdm(total=count * len(names), unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
+        for case in made:
+            for name in names:
+                bar.set_postfix_str(f"case {case.number}, {name}")
+                yield case, name
+                bar.update()
 
 
 def _row(case: Case, name: str, overrides: Overrides, seed: int) -> Row:
