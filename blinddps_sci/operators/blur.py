@@ -6,7 +6,7 @@ made up; the kernels' gauge (sum one, centroid zero) belongs to the unknown's ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,14 +185,16 @@ class FieldBlur:
                 total = total + group.place(spectrum, shape)
             return total
 
-        def adjoint(residual: Tensor) -> dict[str, Tensor]:
-            found = torch.zeros_like(image)
-            kernels = torch.zeros_like(kernel)
+        def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+            found = {name: torch.zeros_like(values[name]) for name in wanted}
             for group in groups:
                 spectrum = group.spread(residual)
-                found = found + group.returned(spectrum * group.kernels.conj(), image.shape[-2:])
-                kernels[:, group.nodes] = group.kernel_part(spectrum * group.scene.conj(), kernel.shape[-2:])
-            return {"image": found, "kernel": kernels}
+                if "image" in wanted:
+                    found["image"] += group.returned(spectrum * group.kernels.conj(), image.shape[-2:])
+                if "kernel" in wanted:
+                    part = group.kernel_part(spectrum * group.scene.conj(), kernel.shape[-2:])
+                    found["kernel"][:, group.nodes] = part
+            return found
 
         return Linear(value, apply, adjoint)
 

@@ -7,7 +7,7 @@ cheaper one offers it as its own method `linearise`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -30,12 +30,12 @@ class Linear:
     apply : callable
         From changes by name, each (B, ...), to (B, ...). Absent names do not change.
     adjoint : callable
-        From (B, ...) to the changes of all names.
+        From (B, ...) and some names to the changes of these, each (B, ...).
     """
 
     value: Tensor
     apply: Callable[[Mapping[str, Tensor]], Tensor]
-    adjoint: Callable[[Tensor], dict[str, Tensor]]
+    adjoint: Callable[[Tensor, Collection[str]], dict[str, Tensor]]
 
 
 @runtime_checkable
@@ -77,9 +77,10 @@ def linearise(function: Callable[[Mapping[str, Tensor]], Tensor], point: Mapping
         )
         return pushed
 
-    def adjoint(residual: Tensor) -> dict[str, Tensor]:
-        gradients = torch.autograd.grad(value, list(inputs.values()), residual, retain_graph=True)
-        return dict(zip(names, gradients, strict=True))
+    def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+        chosen = [inputs[name] for name in wanted]
+        gradients = torch.autograd.grad(value, chosen, residual, retain_graph=True)
+        return dict(zip(wanted, gradients, strict=True))
 
     return Linear(value.detach(), apply, adjoint)
 
@@ -87,12 +88,7 @@ def linearise(function: Callable[[Mapping[str, Tensor]], Tensor], point: Mapping
 def linearise_operator(operator: Operator, values: Mapping[str, Tensor]) -> Linear:
     """Return an operator's linearisation: its own where it has one, else the automatic one."""
     if isinstance(operator, Given):
-        whole = linearise_operator(operator.operator, operator.complete(values))
-
-        def adjoint(residual: Tensor) -> dict[str, Tensor]:
-            return {name: change for name, change in whole.adjoint(residual).items() if name in values}
-
-        return Linear(whole.value, whole.apply, adjoint)
+        return linearise_operator(operator.operator, operator.complete(values))
     if isinstance(operator, Linearisable):
         return operator.linearise(values)
     return linearise(operator.forward, values)

@@ -36,6 +36,8 @@ def cut(image: Tensor, corners: Sequence[Corner], size: tuple[int, int]) -> Tens
     Tensor, (G, B, C, h, w)
         Differentiable to any order, in forward and reverse mode.
     """
+    if not torch.is_grad_enabled():
+        return _cut(image, corners, size)
     boxes: Tensor = _Cut.apply(image, tuple(corners), size)  # type: ignore[no-untyped-call]
     return boxes
 
@@ -57,18 +59,32 @@ def paste(patches: Tensor, corners: Sequence[Corner], shape: tuple[int, int]) ->
     Tensor, (B, C, H, W)
         Differentiable to any order, in forward and reverse mode.
     """
+    if not torch.is_grad_enabled():
+        return _paste(patches, corners, shape)
     image: Tensor = _Paste.apply(patches, tuple(corners), shape)  # type: ignore[no-untyped-call]
+    return image
+
+
+def _cut(image: Tensor, corners: Sequence[Corner], size: tuple[int, int]) -> Tensor:
+    patches = image.new_zeros((len(corners), *image.shape[:2], *size))
+    for patch, corner in zip(patches, corners, strict=True):
+        inside, within = _overlap(corner, size, image.shape[-2:])
+        patch[(..., *within)] = image[(..., *inside)]
+    return patches
+
+
+def _paste(patches: Tensor, corners: Sequence[Corner], shape: tuple[int, int]) -> Tensor:
+    image = patches.new_zeros((*patches.shape[1:3], *shape))
+    for patch, corner in zip(patches, corners, strict=True):
+        inside, within = _overlap(corner, patches.shape[-2:], shape)
+        image[(..., *inside)] += patch[(..., *within)]
     return image
 
 
 class _Cut(torch.autograd.Function):
     @staticmethod
     def forward(image: Tensor, corners: tuple[Corner, ...], size: tuple[int, int]) -> Tensor:
-        patches = image.new_zeros((len(corners), *image.shape[:2], *size))
-        for patch, corner in zip(patches, corners, strict=True):
-            inside, within = _overlap(corner, size, image.shape[-2:])
-            patch[(..., *within)] = image[(..., *inside)]
-        return patches
+        return _cut(image, corners, size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -87,11 +103,7 @@ class _Cut(torch.autograd.Function):
 class _Paste(torch.autograd.Function):
     @staticmethod
     def forward(patches: Tensor, corners: tuple[Corner, ...], shape: tuple[int, int]) -> Tensor:
-        image = patches.new_zeros((*patches.shape[1:3], *shape))
-        for patch, corner in zip(patches, corners, strict=True):
-            inside, within = _overlap(corner, patches.shape[-2:], shape)
-            image[(..., *inside)] += patch[(..., *within)]
-        return image
+        return _paste(patches, corners, shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

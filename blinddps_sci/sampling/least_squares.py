@@ -13,7 +13,7 @@ Block = dict[str, Tensor]
 """One tensor (B, ...) for each unknown: a vector of the joint problem."""
 
 
-_CHECK = 4
+_CHECK = 2
 """Iterations between two looks at how far an item still moves."""
 
 
@@ -35,7 +35,7 @@ def conjugate_gradients(
     iterations : int
         At most so many.
     tolerance : float
-        An item is left as it is once four iterations have moved none of its unknowns by more than
+        An item is left as it is once two iterations have moved none of its unknowns by more than
         this, root mean square; whatever the other items of the batch do. 0 makes all iterations and
         never waits for the device.
 

@@ -76,7 +76,7 @@ class Split:
     steps: int = 40
     sweeps: int = 0
     iterations: int = 80
-    tolerance: float = 0.02
+    tolerance: float = 0.015
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +89,7 @@ class Split:
             if value < least:
                 raise ConfigError(f"{name} is {value}; give at least {least}")
 
+    @torch.no_grad()
     def run(
         self,
         data: Tensor,
@@ -180,10 +181,7 @@ class _Level:
     def denoise(self, name: str, state: Tensor, sigma: float) -> None:
         """Set an unknown's estimate and its error's root from its state (B, C, H, W)."""
         unknown = self.unknowns[name]
-        with torch.no_grad():
-            z0 = unknown.prior(
-                state, torch.full((len(state),), sigma, device=state.device, dtype=state.dtype)
-            )
+        z0 = unknown.prior(state, torch.full((len(state),), sigma, device=state.device, dtype=state.dtype))
         self.estimates[name] = z0 if unknown.clamp is None else z0.clamp(*unknown.clamp)
         root = error_root(unknown.prior, self.estimates[name], sigma)
         self.locals[name] = unknown.physical.local(self.estimates[name], root)
@@ -253,7 +251,7 @@ class _Whitened:
         return self.weight * self.linear.apply(changes)
 
     def adjoint(self, residual: Tensor) -> Block:
-        back = self.linear.adjoint(self.weight * residual)
+        back = self.linear.adjoint(self.weight * residual, self.roots)
         return {
             name: root.adjoint(self.slopes[name].adjoint(back[name])) for name, root in self.roots.items()
         }

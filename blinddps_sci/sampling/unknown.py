@@ -231,7 +231,7 @@ def _flat(value: Tensor) -> Root:
 
 def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
     linear = linearise(lambda values: function(values["z"]), {"z": z})
-    return Root(lambda v: linear.apply({"z": v}), lambda v: linear.adjoint(v)["z"])
+    return Root(lambda v: linear.apply({"z": v}), lambda v: linear.adjoint(v, ("z",))["z"])
 
 
 @dataclass(frozen=True)
