@@ -36,8 +36,8 @@ def images_of(job: Job, number: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("sampler", "known", "tolerance"),
-    # Conjugate gradients of a joint problem amplify what the windows' sums are rounded by.
-    [("dps", True, 1e-5), ("dps", False, 1e-5), ("split", True, 1e-5), ("split", False, 1e-3)],
+    # By rounding, conjugate gradients of a joint problem may end two iterations apart.
+    [("dps", True, 1e-5), ("dps", False, 1e-5), ("split", True, 1e-5), ("split", False, 3e-3)],
 )
 def test_the_tile_grid_changes_nothing_with_a_local_prior(
     job_of, scene, psf_file, sampler: str, known: bool, tolerance: float
