@@ -164,11 +164,6 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> None:
     inside = unit.core.within(unit.data).slices
     flags = DQ_BITS["masked_input"] * result.mask[inside] + DQ_BITS["saturated"] * result.saturated[inside]
     store.write_region("dq", where, y, x, flags.astype(np.uint16))
-    many = len(result.kernels) > 1
     for i, tile in enumerate(job.plan.tiles(unit)):
-        draws = result.kernels[:, i]
-        std = draws.std(axis=0, ddof=1) if many else np.full(draws.shape[1:], np.nan)
-        if job.known_psf is not None:
-            std = np.zeros(draws.shape[1:])
-        store.write_psf(frame, channel, *tile.index, draws.mean(axis=0), std)
+        store.write_psf(frame, channel, *tile.index, result.kernels[i], result.kernels_std[i])
         store.write_chi2(frame, channel, *tile.index, float(result.chi2[i]))

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from blinddps_sci.likelihoods.base import Likelihood
 from blinddps_sci.operators.base import Given, Operator
-from blinddps_sci.sampling.consensus import consensus
+from blinddps_sci.sampling.consensus import Consensus, consensus
 from blinddps_sci.sampling.noise import Stream
 from blinddps_sci.sampling.posterior import Posterior, Progress
 from blinddps_sci.sampling.sample import sample
@@ -59,7 +58,7 @@ def restore_blind(
     stream: Stream,
     phases: Phases,
     callback: Callback | None = None,
-) -> tuple[Posterior, Tensor, Tensor]:
+) -> tuple[Posterior, Tensor, Consensus]:
     """Estimate the kernels of one problem, reconcile them, and draw the image.
 
     Parameters
@@ -79,8 +78,8 @@ def restore_blind(
         Draws of the image, (S, 1, ...).
     Tensor, (S, N, K, K)
         The kernels that they were drawn with.
-    Tensor, (C, N, K, K)
-        The reconciled kernels of the chains that explain the data.
+    Consensus
+        What the chains agree on.
     """
     steps = phases.sampler.steps
     found = sample(
@@ -94,11 +93,8 @@ def restore_blind(
         callback=callback and (lambda p: callback(replace(p, steps=2 * steps))),
     )
     pixels = int(likelihood.count(data).sum())
-    agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
-    chains = agreed.chains[agreed.used]
-    if phases.mixing is not None:
-        chains = torch.einsum("mn,cnij->cmij", phases.mixing.to(chains), chains)
-    kernels = _drawn(chains, phases.samples)
+    agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels, phases.mixing)
+    kernels = agreed.draws(phases.samples)
 
     def second(progress: Progress) -> None:
         if callback is not None:
@@ -115,15 +111,4 @@ def restore_blind(
         samples=phases.samples,
         callback=second,
     )
-    return posterior, kernels, chains
-
-
-def _drawn(chains: Tensor, count: int) -> Tensor:
-    """Return ``count`` kernels (S, N, K, K) that scatter about the chains' mean as the mean does.
-
-    Each chain's deviation is divided by the square root of their number.
-    """
-    mean, number = chains.mean(dim=0), len(chains)
-    picked = chains[torch.arange(count, device=chains.device) % number]
-    kernels: Tensor = mean + (picked - mean) / number**0.5
-    return kernels
+    return posterior, kernels, agreed

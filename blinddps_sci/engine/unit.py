@@ -23,7 +23,7 @@ from blinddps_sci.operators.blur import FieldBlur, NodeWindow
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
 from blinddps_sci.sampling.dps import Dps
 from blinddps_sci.sampling.noise import Site, Stream
-from blinddps_sci.sampling.posterior import Progress, Status
+from blinddps_sci.sampling.posterior import Progress, Status, spread
 from blinddps_sci.sampling.sample import Sampler, sample
 from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
@@ -69,8 +69,8 @@ class UnitResult:
         Which.
     images : ndarray of float32, (S, h, w)
         Draws of the image over the unit's data box, in data units.
-    kernels : ndarray of float32, (D, N, K, K)
-        Draws of the kernel of each tile, one for each draw or chain.
+    kernels, kernels_std : ndarray of float32, (N, K, K)
+        Posterior mean of the kernel of each tile, and its standard deviation; NaN for a single draw.
     chi2 : ndarray of float32, (N,)
         Reduced chi-squared of the draws over each tile, averaged over the draws.
     mask : ndarray of bool, (h, w)
@@ -82,6 +82,7 @@ class UnitResult:
     unit: Unit
     images: np.ndarray
     kernels: np.ndarray
+    kernels_std: np.ndarray
     chi2: np.ndarray
     mask: np.ndarray
     saturated: np.ndarray
@@ -118,11 +119,12 @@ def run_unit(job: Job, number: int, callback: Callable[[Progress], None] | None 
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Draws of a unit: images (S, 1, h, w), the kernels of each (S, N, K, K), and those to be reported."""
+    """Draws of a unit: images (S, 1, h, w), the kernels of each (S, N, K, K), and their mean and spread."""
 
     images: Tensor
-    kernels: Tensor | None
-    reported: Tensor | None
+    kernels: Tensor | None = None
+    mean: Tensor | None = None
+    std: Tensor | None = None
 
 
 def _draw(
@@ -142,10 +144,10 @@ def _draw(
         smooth = job.config.psf == "smooth" and unknowns["kernel"].shape[0] > 1
         mixing = _neighbour_mixing(tiles) if smooth else None
         phases = Phases(sampler, job.config.chains, job.config.samples, mixing)
-        posterior, kernels, chains = restore_blind(
+        posterior, kernels, agreed = restore_blind(
             data, operator, likelihood, unknowns, stream, phases, callback
         )
-        return _Drawn(posterior.samples["image"][:, 0], kernels, chains)
+        return _Drawn(posterior.samples["image"][:, 0], kernels, agreed.mean, spread(agreed.chains))
     posterior = sample(
         data,
         operator,
@@ -156,8 +158,11 @@ def _draw(
         samples=job.draws,
         callback=callback,
     )
-    found = posterior.samples["kernel"][:, 0] if "kernel" in unknowns else None
-    return _Drawn(posterior.samples["image"][:, 0], found, found)
+    images = posterior.samples["image"][:, 0]
+    if "kernel" not in unknowns:
+        return _Drawn(images)
+    found = posterior.samples["kernel"][:, 0]
+    return _Drawn(images, found, found.mean(dim=0), spread(found))
 
 
 def _sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor) -> Sampler:
@@ -278,20 +283,25 @@ def _collect(
         if np.isfinite(part).any():
             chi2[i] = np.nanmean(part)
     level = job.noise.saturation
+    kernels, kernels_std = _kernels(job, drawn, len(tiles))
     return UnitResult(
         unit=unit,
         images=drawn.images[:, 0, m:-m, m:-m].cpu().numpy(),
-        kernels=_kernels(job, drawn, len(tiles)),
+        kernels=kernels,
+        kernels_std=kernels_std,
         chi2=chi2,
         mask=window.mask,
         saturated=np.zeros_like(window.mask) if level is None else (window.data >= level) & ~window.mask,
     )
 
 
-def _kernels(job: Job, drawn: _Drawn, tiles: int) -> np.ndarray:
-    draws = job.known_psf if drawn.reported is None else drawn.reported.cpu().numpy()
-    if draws is None:
+def _kernels(job: Job, drawn: _Drawn, tiles: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernel of every tile and its standard deviation, (N, K, K)."""
+    if drawn.mean is not None and drawn.std is not None:
+        mean, std = drawn.mean.cpu().numpy(), drawn.std.cpu().numpy()
+    elif job.known_psf is not None:
+        mean, std = job.known_psf[None], np.zeros_like(job.known_psf)[None]
+    else:
         raise InputError("neither a known PSF nor a drawn one is there to be reported")
-    if draws.ndim == 2:
-        draws = np.broadcast_to(draws, (job.draws, tiles, *draws.shape))
-    return np.broadcast_to(draws, (len(draws), tiles, *draws.shape[2:]))
+    shape = (tiles, *mean.shape[1:])
+    return np.broadcast_to(mean, shape), np.broadcast_to(std, shape)

@@ -63,26 +63,22 @@ def recentre_sharp(kernel: Tensor) -> Tensor:
 
     Parameters
     ----------
-    kernel : Tensor, (..., K, L), non-negative, floating point
-        Each of the planes is shifted on its own.
+    kernel : Tensor, (..., K, L), floating point
+        Each of the planes is shifted on its own. A noisy one may be negative where it is faint.
 
     Returns
     -------
     Tensor, (..., K, L)
-        Non-negative, sum one.
-
-    Notes
-    -----
-    Band-limited interpolation. Where a kernel is sampled too coarsely for it, it rings; what falls
-    below zero is cut off, and the centroid is corrected once for that.
+        Sum one; the centroid is that of what is positive. Negative where the kernel was, and where it
+        is sampled too coarsely for band-limited interpolation, which rings.
     """
     return _recentred(kernel, _shifted_spectrum)
 
 
 def _recentred(kernel: Tensor, shifted: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    shift = -centroid(kernel)
+    shift = -centroid(kernel.clamp(min=0))
     moved = shifted(kernel, shift)
-    moved = shifted(kernel, shift - centroid(moved))
+    moved = shifted(kernel, shift - centroid(moved.clamp(min=0)))
     total = moved.sum(dim=(-2, -1), keepdim=True)
     return moved / total.clamp(min=torch.finfo(kernel.dtype).tiny)
 
@@ -96,7 +92,7 @@ def _shifted_spectrum(kernel: Tensor, shift: Tensor) -> Tensor:
     y, x = shift[..., 0, None, None], shift[..., 1, None, None]
     phase = torch.exp(-2j * torch.pi * (wave_y * y + wave_x * x))
     moved: Tensor = torch.fft.irfft2(torch.fft.rfft2(kernel, s=size) * phase, s=size)
-    return moved[..., :rows, :columns].clamp(min=0)
+    return moved[..., :rows, :columns]
 
 
 def _offsets(line: Tensor) -> Tensor:

@@ -27,42 +27,56 @@ class Consensus:
     ----------
     mean : Tensor, (N, K, K)
         The kernel of each node: non-negative, sum one, centroid at ``K // 2``.
-    std : Tensor, (N, K, K)
-        Standard deviation over the chains used; zero for one chain.
     chains : Tensor, (C, N, K, K)
-        The aligned kernels.
-    used : Tensor of bool, (C,)
-        Which chains entered.
+        The kernels that it is the mean of, aligned, sum one, negative where their noise is.
+    used : Tensor of bool
+        Which of the chains given these are.
     """
 
     mean: Tensor
-    std: Tensor
     chains: Tensor
     used: Tensor
 
+    def draws(self, count: int) -> Tensor:
+        """Return ``count`` kernels (S, N, K, K) that scatter about the mean as the mean does.
 
-def consensus(kernels: Tensor, chi2: Tensor, pixels: int) -> Consensus:
+        Each is a chain's deviation, divided by the square root of their number, added to the mean.
+        """
+        number = len(self.chains)
+        picked = self.chains[torch.arange(count, device=self.chains.device) % number]
+        kernels: Tensor = self.mean + (picked - self.chains.mean(dim=0)) / number**0.5
+        return kernels
+
+
+def consensus(kernels: Tensor, chi2: Tensor, pixels: int, mixing: Tensor | None = None) -> Consensus:
     """Average the kernels of chains that explain the data equally well.
 
     Parameters
     ----------
     kernels : Tensor, (C, N, K, K)
-        Of C chains and N nodes; what is negative is cut off.
+        Of C chains and N nodes; a draw may be negative where the kernel is faint.
     chi2 : Tensor, (C,)
         Reduced chi-squared of each chain's draw.
     pixels : int
         Pixels that it was taken over: it scatters by ``sqrt(2 / pixels)``.
+    mixing : Tensor, (N, N), optional
+        Rows that sum to one: the weights with which the kernels of neighbouring nodes are averaged.
 
     Returns
     -------
     Consensus
         Without the chains that fit worse than the best by more than that scatter allows. The truth
         plays no part.
+
+    Notes
+    -----
+    What is negative is cut off at the end, of the mean: cut off every draw by itself, the noise
+    about a faint kernel would add up to a pedestal.
     """
-    # Draws scatter about zero where a kernel is faint.
-    aligned = recentre_sharp(kernels.clamp(min=0))
     fit = torch.where(torch.isfinite(chi2), chi2, torch.inf)
     used = fit <= fit.min() * (1 + _TOLERATED * (2 / max(pixels, 1)) ** 0.5)
-    chosen = aligned[used]
-    std = chosen.std(dim=0, unbiased=True) if len(chosen) > 1 else torch.zeros_like(chosen[0])
-    return Consensus(chosen.mean(dim=0), std, aligned, used)
+    chains = recentre_sharp(kernels[used])
+    if mixing is not None:
+        chains = torch.einsum("mn,cnij->cmij", mixing.to(chains), chains)
+    mean = chains.mean(dim=0).clamp(min=0)
+    return Consensus(mean / mean.sum(dim=(-2, -1), keepdim=True), chains, used)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+import torch
 from torch import Tensor
 
-__all__ = ["Posterior", "Progress", "Status"]
+__all__ = ["Posterior", "Progress", "Status", "spread"]
 
 
 class Status(Enum):
@@ -79,5 +80,10 @@ class Posterior:
         return self.samples[unknown].mean(dim=0)
 
     def std(self, unknown: str) -> Tensor:
-        """Return the posterior standard deviation of an unknown, (B, ...); zero for one sample."""
-        return self.samples[unknown].std(dim=0, unbiased=len(self.samples[unknown]) > 1)
+        """Return the posterior standard deviation of an unknown, (B, ...); NaN for one sample."""
+        return spread(self.samples[unknown])
+
+
+def spread(draws: Tensor) -> Tensor:
+    """Return the standard deviation over the first axis; NaN for a single draw."""
+    return draws.std(dim=0) if len(draws) > 1 else torch.full_like(draws[0], torch.nan)

@@ -17,6 +17,8 @@ from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.io import read_window
 from blinddps_sci.operators.stretch import AsinhStretch
 
+# By rounding, conjugate gradients of a joint problem may end two iterations apart.
+TOLERANCE = {"dps": 1e-4, "split": 3e-3}
 GRIDS = [(64, 0), (32, 0), (32, 8), (48, 16), (40, 13)]
 
 
@@ -36,8 +38,7 @@ def images_of(job: Job, number: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("sampler", "known", "tolerance"),
-    # By rounding, conjugate gradients of a joint problem may end two iterations apart.
-    [("dps", True, 1e-5), ("dps", False, 1e-5), ("split", True, 1e-5), ("split", False, 3e-3)],
+    [("dps", True, 1e-5), ("dps", False, 1e-5), ("split", True, 1e-5), ("split", False, TOLERANCE["split"])],
 )
 def test_the_tile_grid_changes_nothing_with_a_local_prior(
     job_of, scene, psf_file, sampler: str, known: bool, tolerance: float
@@ -70,7 +71,7 @@ def test_two_runs_are_equal_and_the_order_of_units_is_irrelevant(job_of, scene) 
     ahead = [run_unit(forward, number) for number in (0, 1, 2, 3)]
     for number in (3, 1, 0, 2):
         again = run_unit(backward, number)
-        for name in ("images", "kernels", "chi2"):
+        for name in ("images", "kernels", "kernels_std", "chi2"):
             np.testing.assert_array_equal(getattr(again, name), getattr(ahead[number], name))
 
 
@@ -96,7 +97,9 @@ def test_chains_of_split_are_kernels(job_of, scene) -> None:
     data = scene(40, 40)
     two, three = (run_unit(job_of(data, samples=2, chains=chains), 0) for chains in (2, 3))
     assert two.images.shape == three.images.shape == (2, 40, 40)
-    assert len(three.kernels) <= 3
+    assert two.kernels.shape == three.kernels.shape == (4, 8, 8)
+    assert np.abs(three.kernels - two.kernels).max() > 1e-4
+    assert three.kernels_std.max() > 0
     assert np.abs(three.images - two.images).max() > 0.1
 
 
@@ -143,8 +146,8 @@ def test_the_answer_follows_the_unit_of_flux(
     assert base.noise.saturation == pytest.approx(saturation)
     assert isinstance(base.stretch, AsinhStretch) == stars
     one, other = run_unit(base, 0), run_unit(large, 0)
-    assert np.abs(other.images / scale - one.images).max() <= 1e-4 * np.ptp(one.images)
-    np.testing.assert_allclose(other.kernels, one.kernels, atol=1e-5)
+    assert np.abs(other.images / scale - one.images).max() <= TOLERANCE[sampler] * np.ptp(one.images)
+    np.testing.assert_allclose(other.kernels, one.kernels, atol=0.1 * TOLERANCE[sampler])
     np.testing.assert_allclose(other.chi2, one.chi2, rtol=1e-3)
     np.testing.assert_array_equal(other.saturated, one.saturated)
     assert one.saturated.any()
@@ -215,11 +218,10 @@ def test_kernels_are_normalised_and_one_a_tile(job_of, scene) -> None:
     for psf, alike in (("per-tile", False), ("smooth", False), ("shared", True)):
         job = job_of(scene(64, 64), psf=psf, chains=2)
         result = run_unit(job, 0)
-        assert result.kernels.shape[1:] == (job.plan.n_tiles, 8, 8)
-        assert 1 <= len(result.kernels) <= 2
+        assert result.kernels.shape == result.kernels_std.shape == (job.plan.n_tiles, 8, 8)
         assert result.kernels.min() >= 0
         np.testing.assert_allclose(result.kernels.sum(axis=(-2, -1)), 1, rtol=1e-5)
-        assert (np.ptp(result.kernels, axis=1).max() == 0) == alike
+        assert (np.ptp(result.kernels, axis=0).max() == 0) == alike
 
 
 def test_kernels_of_neighbouring_nodes_share_no_noise(job_of, scene) -> None:
@@ -238,13 +240,14 @@ def test_smooth_kernels_differ_less_from_their_neighbours(job_of, scene) -> None
         run_unit(job_of(scene(72, 72), unit=72, psf=psf, steps=2), 0).kernels
         for psf in ("per-tile", "smooth")
     )
-    assert smooth.std(axis=1).mean() < 0.7 * apart.std(axis=1).mean()
+    assert smooth.std(axis=0).mean() < 0.7 * apart.std(axis=0).mean()
 
 
 def test_a_known_psf_is_kept(job_of, scene, psf_file) -> None:
     job = job_of(scene(64, 64), psf_file=psf_file)
     result = run_unit(job, 0)
-    assert result.kernels.shape == (2, job.plan.n_tiles, 9, 9)
+    assert result.kernels.shape == (job.plan.n_tiles, 9, 9)
+    assert not result.kernels_std.any()
     np.testing.assert_array_equal(result.kernels, np.broadcast_to(job.known_psf, result.kernels.shape))
 
 
