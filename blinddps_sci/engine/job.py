@@ -30,7 +30,7 @@ from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "prepare"]
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Raised whenever the same configuration would give another answer."""
 
 _SAMPLE_SIDE = 1024

@@ -45,9 +45,9 @@ _IMAGE_NOISE = (1.0, 0.02)
 _KERNEL_NOISE = (1.0, 0.02)
 """First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
 
-_DETAIL = 0.7
+_DETAIL = 0.3
 """Detail of the images about which the split sampler linearises: with less the kernels come out too
-narrow, with more too wide; chosen on images held out from training."""
+narrow, with more too wide, the more so the larger the image; chosen on images held out from training."""
 
 _FIRST_WIDTH = 0.1
 """Standard deviation of the first kernel, as a share of its side."""
