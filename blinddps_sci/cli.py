@@ -175,14 +175,12 @@ def _add_restore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="one file, or several frames of one scene")
     parser.add_argument("--config", metavar="FILE.toml", help="options from a file; explicit ones win")
     for name, field in RestoreConfig.model_fields.items():
+        option, text = f"--{name.replace('_', '-')}", f"{field.description} (default: {field.default})"
+        if field.annotation is bool:
+            parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
+            continue
         kind = _number_or_name if name in ("hdu", "channel") else str
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=kind,
-            default=argparse.SUPPRESS,
-            metavar=name.upper(),
-            help=f"{field.description} (default: {field.default})",
-        )
+        parser.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar=name.upper(), help=text)
 
 
 def _source(paths: list[str]) -> str | list[str]:

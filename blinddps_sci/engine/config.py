@@ -70,6 +70,8 @@ class RestoreConfig(BaseModel):
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
     unit: int = Field(1024, ge=32, description="side of a unit of work, one shard, pixels")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of the networks")
+    compile: bool = Field(False, description="compile the networks with torch.compile")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
     keep_trajectory: int = Field(0, ge=0, description="snapshots of the sampling to keep")
     memory_limit: float | None = Field(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -26,6 +28,7 @@ from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
+from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "prepare"]
@@ -121,7 +124,7 @@ class Job:
         """Everything that decides the answer, as plain values."""
         return {
             "algorithm": ALGORITHM,
-            "config": self.config.model_dump(mode="json", exclude={"device", "memory_limit"}),
+            "config": self.config.model_dump(mode="json", exclude={"compile", "device", "memory_limit"}),
             "input": self.dataset.attrs.get("identity", {}),
             "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
             "noise": asdict(self.noise),
@@ -146,6 +149,21 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ConfigError("device cuda was asked for, but torch sees no GPU; use --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> Denoiser:
+    """Return a network on its device, with the arithmetic that the options ask for.
+
+    Raises
+    ------
+    ConfigError
+        If it should be compiled and there is no compiler.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if config.compile and shutil.which(compiler) is None:
+        raise ConfigError(f"compile needs the C++ compiler {compiler}; install one, or leave --compile out")
+    autocast = torch.bfloat16 if config.precision == "bfloat16" else None
+    return network.to(device).tuned(autocast, compiled=config.compile)
 
 
 def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
@@ -188,7 +206,7 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
             )
         weights["kernel"] = card.sha256
         kernel_power = 2 if card.domain == "amplitude" else 1
-        kernel_prior = network.to(device)
+        kernel_prior = _tuned(network, config, device)
     check_finite(dataset)
     data = dataset["data"]
     leading = [size for dim, size in data.sizes.items() if dim not in ("y", "x")]
@@ -207,7 +225,7 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
         plan=plan,
         stretch=choose_stretch(overview(dataset)),
         noise=choose_noise(config, dataset, _sample(dataset)),
-        image_prior=image_prior.to(device),
+        image_prior=_tuned(image_prior, config, device),
         kernel_prior=kernel_prior,
         known_psf=known_psf,
         kernel_power=kernel_power,

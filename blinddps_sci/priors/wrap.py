@@ -6,7 +6,8 @@ preconditioning (ours) are wrapped here once, so that nothing else knows how it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ class Denoiser(nn.Module):
     label: int | None = None
     autocast: torch.dtype | None = None
     """Type of the network's arithmetic; None for the type of the weights."""
+    run: Callable[..., Tensor] | None = None
+    """The network compiled; None for the network as it is."""
     error: ErrorTable | None = None
     """Measured error of the estimates; None if it was not measured."""
 
@@ -74,6 +77,16 @@ class Denoiser(nn.Module):
         self.label = self.labels.index(name)
         return self
 
+    def tuned(self, autocast: torch.dtype | None, *, compiled: bool = False) -> Denoiser:
+        """Return the same network with an arithmetic of its own, compiled by ``torch.compile`` if asked for.
+
+        The weights are shared and self is not changed. Compilation waits for the first call, of each shape.
+        """
+        other = copy.copy(self)
+        other.autocast = autocast
+        other.run = torch.compile(self.net.forward) if compiled else None
+        return other
+
     def error_root(self, estimate: Tensor, sigma: float) -> Root:
         """Return the root of the error's covariance; see `blinddps_sci.priors.error`."""
         return error_root(None, estimate, sigma) if self.error is None else self.error.root(estimate, sigma)
@@ -87,7 +100,7 @@ class Denoiser(nn.Module):
         if any(pad):
             x = F.pad(x, (0, pad[0], 0, pad[1]), mode="reflect")
         with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
-            out: Tensor = self.net(x, t, label)
+            out: Tensor = (self.run or self.net)(x, t, label)
         return out[..., :h, :w].float() if self.autocast else out[..., :h, :w]
 
 

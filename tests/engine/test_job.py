@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,34 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ConfigError, match="--device cpu or auto"):
         choose_device("cuda")
+
+
+# --- the arithmetic of the networks ---
+
+
+def test_networks_compute_as_asked_and_the_loaded_ones_are_not_changed(job_of, scene) -> None:
+    half, single = (job_of(scene(32, 32), precision=precision) for precision in ("bfloat16", "float32"))
+    assert [job.image_prior.autocast for job in (half, single)] == [torch.bfloat16, None]
+    assert [job.kernel_prior.autocast for job in (half, single)] == [torch.bfloat16, None]
+    shared = zip(half.image_prior.parameters(), single.image_prior.parameters(), strict=True)
+    assert all(one is other for one, other in shared)
+    assert half.fingerprint != single.fingerprint
+
+
+def test_networks_are_compiled_if_asked_for(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain, compiled = job_of(scene(32, 32)), job_of(scene(32, 32), compile=True)
+    x, sigma = torch.randn(1, 1, 32, 32), torch.tensor([0.5])
+    assert compiled.image_prior.run is not None
+    torch.testing.assert_close(compiled.image_prior(x, sigma), plain.image_prior(x, sigma))
+    assert compiled.fingerprint == plain.fingerprint
+    assert job_of(scene(32, 32)).image_prior.run is None
+
+
+def test_without_a_compiler_nothing_is_compiled(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="compiler no-such-compiler; install one"):
+        job_of(scene(32, 32), compile=True)
 
 
 # --- the fingerprint ---
