@@ -21,6 +21,7 @@ _WHERE = {
     "open_result": "blinddps_sci.io.result",
     "open_stack": "blinddps_sci.io",
     "restore": "blinddps_sci.engine.restore",
+    "resume": "blinddps_sci.engine.restore",
     "sample": "blinddps_sci.sampling.sample",
 }
 
@@ -29,6 +30,7 @@ __all__ = ["__version__", *sorted(_WHERE)]
 if TYPE_CHECKING:
     from blinddps_sci.engine.config import RestoreConfig as RestoreConfig
     from blinddps_sci.engine.restore import restore as restore
+    from blinddps_sci.engine.restore import resume as resume
     from blinddps_sci.io import open_stack as open_stack
     from blinddps_sci.io.result import open_result as open_result
     from blinddps_sci.priors.registry import load_prior as load_prior

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from blinddps_sci.errors import BlindDpsError, ConfigError
 
 __all__ = ["main"]
 
-_FAILED, _INTERRUPTED = 1, 130
+_FAILED, _QUARANTINED, _INTERRUPTED = 1, 3, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"blinddps: error: {' '.join(str(error).split())}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
-        print("blinddps: interrupted; nothing half-written was left behind", file=sys.stderr)
+        print("blinddps: interrupted; a restoration goes on with `blinddps resume OUTPUT`", file=sys.stderr)
         return _INTERRUPTED
 
 
@@ -65,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("-o", "--output", required=True, help="OUT.zarr, OUT.fits or OUT.tif")
     restore.add_argument("--overwrite", action="store_true", help="replace an existing output")
     restore.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    resume = add("resume", _resume, "Go on with a restoration that was interrupted or gave up some units.")
+    resume.add_argument("output", help="the output that was asked for, or its store")
+    for name in ("workers", "scheduler"):
+        resume.add_argument(f"--{name}", metavar=name.upper(), help="as of restore")
+    resume.add_argument("--quiet", action="store_true", help="no progress bar")
 
     plan = add("plan", _plan, "Say what a restoration would do and cost; nothing is written.")
     _add_restore_options(plan)
@@ -197,22 +204,41 @@ def _demo(output: Path, steps: int | None) -> None:
     run_demo(output, steps=steps)
 
 
-def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **options: Any) -> None:
+def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **options: Any) -> int:
+    from blinddps_sci.engine.restore import restore
+
+    def work(**watch: Any) -> Any:
+        return restore(_source(input), output, overwrite=overwrite, **watch, **_given(options))
+
+    return _watched(work, output, quiet)
+
+
+def _resume(output: str, quiet: bool, **options: Any) -> int:
+    from blinddps_sci.engine.restore import resume
+
+    return _watched(lambda **watch: resume(output, **watch, **_given(options)), output, quiet)
+
+
+def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
+    """Do a restoration with a progress bar, say how it went, and return the exit code."""
     from tqdm import tqdm
 
     from blinddps_sci.engine.budget import cost
     from blinddps_sci.engine.driver import Event
     from blinddps_sci.engine.job import Job
-    from blinddps_sci.engine.restore import restore
+    from blinddps_sci.engine.restore import quarantined
     from blinddps_sci.engine.summary import describe_job, describe_result
+    from blinddps_sci.errors import QuarantineWarning
     from blinddps_sci.tiling import describe
 
-    # The delay keeps a bar off the screen when the run is refused before its first step.
     # The bar appears when the run starts: what is refused before that prints one line only.
-    with ExitStack() as stack:
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuarantineWarning)
+        jobs: list[Job] = []
         bars: list[Any] = []
 
         def announce(job: Job) -> None:
+            jobs.append(job)
             if quiet:
                 return
             print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
@@ -222,17 +248,14 @@ def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **opti
         def advance(event: Event) -> None:
             for bar in bars:
                 bar.set_postfix_str(f"unit {event.unit + 1}/{event.units}", refresh=False)
-                bar.update()
+                bar.update(1 if event.progress is not None else jobs[-1].steps)
 
-        result = restore(
-            _source(input),
-            output,
-            overwrite=overwrite,
-            on_start=announce,
-            callback=advance,
-            **_given(options),
-        )
+        result = work(on_start=announce, callback=advance)
     print(describe_result(Path(output), result))
+    lost = quarantined(output)
+    for unit, why in lost.items():
+        print(f"blinddps: unit {unit} is quarantined: {' '.join(why.split())}", file=sys.stderr)
+    return _QUARANTINED if lost else 0
 
 
 def _plan(input: list[str], **options: Any) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "OutputError",
     "PriorError",
+    "QuarantineWarning",
 ]
 
 
@@ -39,3 +40,7 @@ class PriorError(BlindDpsError, ValueError):
 
 class BudgetError(BlindDpsError, MemoryError):
     """The plan needs more memory or disk than there is."""
+
+
+class QuarantineWarning(UserWarning):
+    """A run has finished without some of its units, which failed again and again."""

@@ -30,7 +30,7 @@ class Blended:
     std: np.ndarray
 
 
-def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray]) -> Blended:
+def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) -> Blended:
     """Blend a unit with its neighbours over its core.
 
     Parameters
@@ -40,23 +40,30 @@ def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray]) -> Blen
     unit : Unit
         The unit to finish.
     draws_of : callable
-        Returns the draws (S, h, w) over the data box of the unit of a number.
+        Returns the draws (S, h, w) over the data box of the unit of a number; None for a neighbour that
+        has none, whose weight the others take over.
     """
     core = unit.core
     total: np.ndarray | None = None
+    missing = np.zeros(core.shape)
     # In the order of their numbers: a sum of floats depends on its order.
     for number in sorted((unit.index, *plan.neighbours(unit))):
         other = plan.unit_at(number)
         draws = draws_of(number)
-        if total is None:
-            total = np.zeros((len(draws), *core.shape), dtype=np.float64)
         common = core.intersect(other.data)
         wy, wx = plan.blend_window(other)
         inside = common.within(other.data).slices
         weight = np.outer(wy, wx)[inside].astype(np.float64)
+        if draws is None:
+            missing[common.within(core).slices] += weight
+            continue
+        if total is None:
+            total = np.zeros((len(draws), *core.shape), dtype=np.float64)
         total[(slice(None), *common.within(core).slices)] += weight * draws[(slice(None), *inside)]
     if total is None:
         raise AssertionError("a unit is always among those that are blended")
+    if missing.any():
+        total /= 1 - missing
     many = len(total) > 1
     std = total.std(axis=0, ddof=1) if many else np.full(core.shape, np.nan)
     return Blended(total.mean(axis=0).astype(np.float32), std.astype(np.float32))

@@ -73,6 +73,8 @@ class RestoreConfig(BaseModel):
     precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of the networks")
     compile: bool = Field(False, description="compile the networks with torch.compile")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
+    workers: int | None = Field(None, ge=1, description="Dask workers to start on this machine")
+    scheduler: str | None = Field(None, description="address of a Dask scheduler whose workers do the work")
     keep_trajectory: int = Field(0, ge=0, description="snapshots of the sampling to keep")
     memory_limit: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="memory to stay below, GiB"
@@ -91,6 +93,8 @@ class RestoreConfig(BaseModel):
                 f"overlap {self.overlap} leaves no core in a tile of {self.tile}; "
                 f"lower overlap to at most {self.tile // 2} or raise tile"
             )
+        if self.workers is not None and self.scheduler is not None:
+            raise ValueError("workers and scheduler were both given; give one of them")
         if self.unit < self.tile:
             raise ValueError(f"unit {self.unit} is smaller than tile {self.tile}; raise unit or lower tile")
         return self

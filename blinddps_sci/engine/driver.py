@@ -1,63 +1,84 @@
-"""The serial driver: every unit in turn, then the blend, then the store is complete.
+"""The driver: every unit restored, then blended, then the store is complete.
 
-Whatever stops a run, an error or Ctrl-C, nothing half-written is left behind.
+Whatever ends a run, what is done is marked in the folder beside the store, and the run can go on.
 """
 
 from __future__ import annotations
 
 import shutil
-import tempfile
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from blinddps_sci.engine.blend import blend
+from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.run_folder import RunFolder, folders_of
+from blinddps_sci.engine.serial import Outcome, run_serially
+from blinddps_sci.engine.spec import Spec
+from blinddps_sci.engine.tasks import run_task
 from blinddps_sci.engine.trajectory import Trajectory
-from blinddps_sci.engine.unit import UnitResult, run_unit
-from blinddps_sci.io.result import DQ_BITS, ResultStore, create_result
+from blinddps_sci.errors import BlindDpsError, QuarantineWarning
+from blinddps_sci.io.result import ResultStore, create_result
 from blinddps_sci.sampling.posterior import Progress
 
-__all__ = ["Event", "run_job"]
+__all__ = ["ATTEMPTS", "Event", "Run", "begin_run", "continue_run", "run_job"]
+
+ATTEMPTS = 3
+"""How often a task is tried before its unit is given up; one that is refused by its input only once."""
 
 _PACKAGES = ("blinddps-sci", "torch", "numpy", "zarr", "astropy")
 
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a run, given to the caller's callback after every step.
+    """Progress of a run, given to the caller's callback after every step, or every unit of a worker.
 
     Parameters
     ----------
     unit, units : int
         Unit at work (from 0) and units in all.
-    progress : Progress
-        Of the sampler inside the unit.
+    progress : Progress, optional
+        Of the sampler inside the unit; None if a worker has restored the unit as a whole.
     """
 
     unit: int
     units: int
-    progress: Progress
+    progress: Progress | None = None
 
 
-@contextmanager
-def _removed_on_failure(*folders: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+@dataclass(frozen=True)
+class Run:
+    """A run that has a store and a folder.
+
+    Parameters
+    ----------
+    job : Job
+        What is done.
+    folder : RunFolder
+        What is known of it.
+    store : ResultStore
+        What it fills, writable.
+    """
+
+    job: Job
+    folder: RunFolder
+    store: ResultStore
 
 
 def run_job(
-    job: Job, path: Path, *, overwrite: bool = False, callback: Callable[[Event], None] | None = None
+    job: Job,
+    path: Path,
+    *,
+    source: Any = None,
+    overwrite: bool = False,
+    callback: Callable[[Event], None] | None = None,
 ) -> ResultStore:
     """Run a job into a new result store and return the store, complete.
 
@@ -67,49 +88,173 @@ def run_job(
         From `prepare`.
     path : Path
         The store, a folder that must not exist unless ``overwrite`` is true.
+    source : path or sequence of paths, optional
+        Where the job's stack was read from, so that another process can go on.
     overwrite : bool
         Whether an existing store may be replaced.
     callback : callable, optional
-        Called after every step; an exception it raises ends the run and removes the output.
+        Called after every step; an exception it raises ends the run.
 
     Raises
     ------
     OutputError
         If the store exists or cannot be written.
     """
+    return continue_run(begin_run(job, path, source=source, overwrite=overwrite), callback=callback)
+
+
+def begin_run(job: Job, path: Path, *, source: Any = None, overwrite: bool = False) -> Run:
+    """Make the store and the folder of a run; see `run_job`."""
     store = _create(job, path, overwrite)
-    with (
-        _removed_on_failure(path),
-        tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch,
-    ):
-        trajectory = Trajectory(job.config.keep_trajectory, job.margin)
-        for number in range(job.plan.n_units):
+    shutil.rmtree(folders_of(path), ignore_errors=True)
+    folder = RunFolder.beside(path, job.fingerprint)
+    folder.create()
+    Spec.of(job, source).write(folder.spec)
+    folder.log("begin", units=job.plan.n_units, fingerprint=job.fingerprint)
+    return Run(job, folder, store)
 
-            def report(progress: Progress, number: int = number) -> None:
-                if number == 0:
-                    trajectory.record(progress)
-                if callback is not None:
-                    callback(Event(number, job.plan.n_units, progress))
 
-            result = run_unit(job, number, report)
-            np.save(_draws_file(Path(scratch), number), result.images)
-            _write_unit(job, store, result)
-        for unit in job.plan.units():
-            blended = blend(job.plan, unit, lambda n: np.load(_draws_file(Path(scratch), n), mmap_mode="r"))
-            where = job.index(unit.plane)
-            y, x = unit.core.slices
-            store.write_region("image", where, y, x, blended.mean)
-            store.write_region("std", where, y, x, blended.std)
-        trajectory.write(store)
-        store.build_pyramid()
-        store.finish()
+def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -> ResultStore:
+    """Do what is left of a run and return its store, complete.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    callback : callable, optional
+        As `run_job`.
+
+    Raises
+    ------
+    BlindDpsError
+        The last error, if every unit was given up.
+    """
+    job, folder, store = run.job, run.folder, run.store
+    agenda = _agenda(job, folder)
+    trajectory = Trajectory(job.config.keep_trajectory, job.margin)
+
+    def tell(unit: int, progress: Progress | None = None) -> None:
+        if unit == 0 and progress is not None:
+            trajectory.record(progress)
+        if callback is not None:
+            _call(callback, Event(unit, job.plan.n_units, progress))
+
+    try:
+        with _outcomes(run, agenda, tell) as outcomes:
+            last = _follow(agenda, folder, outcomes)
+    except _CallerError as ended:
+        folder.log("stopped")
+        raise ended.error from None
+    except BaseException:
+        folder.log("stopped")
+        raise
+    if last is not None and len(agenda.given_up) == job.plan.n_units:
+        raise last
+    trajectory.write(store)
+    _finish(agenda, folder, store)
     # Beside the store: a file inside that is no part of Zarr makes its readers warn.
-    trajectory.draw(path.with_name(f"{path.stem}.trajectory.png"))
+    trajectory.draw(store.path.with_name(f"{store.path.stem}.trajectory.png"))
     return store
 
 
-def _draws_file(folder: Path, number: int) -> Path:
-    return folder / f"{number:09d}.npy"
+def _agenda(job: Job, folder: RunFolder) -> Agenda:
+    """Return what is left to do; the neighbours of units that were given up are blended anew."""
+    for lost in folder.quarantine:
+        for unit in job.plan.neighbours(job.plan.unit_at(lost)):
+            folder.unmark("blend", unit)
+    folder.write_quarantine({})
+    restored = {unit for unit in folder.marked("restore") if folder.has_draws(unit)}
+    return Agenda(job.plan, restored, set(folder.marked("blend")))
+
+
+@contextmanager
+def _outcomes(
+    run: Run, agenda: Agenda, tell: Callable[[int, Progress | None], None]
+) -> Iterator[Iterator[Outcome]]:
+    """Do the tasks where the options say, and tell how far they are."""
+    config = run.job.config
+    if config.workers is None and config.scheduler is None:
+
+        def work(task: Task) -> dict[str, Any]:
+            return run_task(run.job, run.folder, run.store, task, lambda p: tell(task.unit, p))
+
+        yield run_serially(agenda, work)
+        return
+    # Dask is not needed for a run without it.
+    from blinddps_sci.engine.cluster import connected, local_cluster, run_on
+
+    with (
+        connected(config.scheduler) if config.scheduler else local_cluster(config.workers or 1) as client,
+        # Closed before the client is, so that what is still in flight can be cancelled.
+        closing(run_on(client, run.folder, agenda)) as outcomes,
+    ):
+        yield _told(outcomes, tell)
+
+
+def _told(outcomes: Iterator[Outcome], tell: Callable[[int, Progress | None], None]) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        if outcome.error is None and outcome.task.phase == "restore":
+            tell(outcome.task.unit, None)
+        yield outcome
+
+
+class _CallerError(BaseException):
+    """An exception of the caller's own, which is not to be taken for that of a unit."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _call(callback: Callable[[Event], None], event: Event) -> None:
+    try:
+        callback(event)
+    except Exception as error:
+        raise _CallerError(error) from error
+
+
+def _follow(agenda: Agenda, folder: RunFolder, outcomes: Iterator[Outcome]) -> BaseException | None:
+    """Keep agenda and journal up to date with what comes back; return the last error, if any."""
+    last: BaseException | None = None
+    for outcome in outcomes:
+        task = outcome.task
+        if folder.stop_file.exists():
+            folder.stop_file.unlink()
+            raise KeyboardInterrupt(f"{folder.stop_file} was there")
+        if outcome.error is None:
+            folder.log("done", phase=task.phase, **(outcome.record or {}))
+            for unit in agenda.finish(task):
+                folder.drop_draws(unit)
+            continue
+        if not outcome.begun:
+            agenda.retry(task, begun=False)
+            continue
+        last = outcome.error
+        why = f"{type(last).__name__}: {last}"
+        trace = "".join(traceback.format_exception(last))
+        folder.log("failed", phase=task.phase, unit=task.unit, attempt=task.attempt, error=why, trace=trace)
+        if task.attempt + 1 < ATTEMPTS and not isinstance(last, BlindDpsError):
+            agenda.retry(task)
+            continue
+        agenda.give_up(task.unit, why)
+        folder.drop_draws(task.unit)
+        folder.write_quarantine(agenda.given_up)
+    return last
+
+
+def _finish(agenda: Agenda, folder: RunFolder, store: ResultStore) -> None:
+    """Build the pyramid and say what came out."""
+    store.build_pyramid()
+    lost, total = agenda.given_up, agenda.plan.n_units
+    folder.write_quarantine(lost)
+    folder.log("end", quarantined=len(lost))
+    if not lost:
+        store.finish()
+        return
+    first = min(lost)
+    sentence = f"{len(lost)} of {total} units are quarantined; the first is {first}: {lost[first]}"
+    store.finish(sentence)
+    warnings.warn(f"{store.path}: {sentence}", QuarantineWarning, stacklevel=4)
 
 
 def _create(job: Job, path: Path, overwrite: bool) -> ResultStore:
@@ -120,7 +265,7 @@ def _create(job: Job, path: Path, overwrite: bool) -> ResultStore:
         template=job.dataset,
         node_y=node_y,
         node_x=node_x,
-        frames=_frames(leading),
+        frames=leading.get("t", 1) * leading.get("z", 1),
         channels=leading.get("c", 1),
         kernel_size=plan.kernel_size,
         shard=plan.unit,
@@ -135,15 +280,6 @@ def _chunk(unit: int) -> int:
     return max((size for size in range(64, 257) if unit % size == 0), default=unit)
 
 
-def _frames(leading: dict[str, int]) -> int:
-    """Return the PSF's frame count: every combination of time and depth has its own."""
-    return leading.get("t", 1) * leading.get("z", 1)
-
-
-def _frame(job: Job, index: dict[str, int]) -> int:
-    return index.get("t", 0) * job.leading.get("z", 1) + index.get("z", 0)
-
-
 def _provenance(job: Job) -> dict[str, Any]:
     return {
         **job.summary,
@@ -154,16 +290,3 @@ def _provenance(job: Job) -> dict[str, Any]:
         "batch": job.draws,
         "draws": job.draws,
     }
-
-
-def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> None:
-    unit = result.unit
-    where = job.index(unit.plane)
-    frame, channel = _frame(job, where), where.get("c", 0)
-    y, x = unit.core.slices
-    inside = unit.core.within(unit.data).slices
-    flags = DQ_BITS["masked_input"] * result.mask[inside] + DQ_BITS["saturated"] * result.saturated[inside]
-    store.write_region("dq", where, y, x, flags.astype(np.uint16))
-    for i, tile in enumerate(job.plan.tiles(unit)):
-        store.write_psf(frame, channel, *tile.index, result.kernels[i], result.kernels_std[i])
-        store.write_chi2(frame, channel, *tile.index, float(result.chi2[i]))

@@ -31,10 +31,13 @@ from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformP
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["ALGORITHM", "Job", "prepare"]
+__all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
 ALGORITHM = 4
 """Raised whenever the same configuration would give another answer."""
+
+_ELSEWHERE = {"compile", "device", "memory_limit", "scheduler", "workers"}
+"""Options that say where and how fast, and not what."""
 
 _SAMPLE_SIDE = 1024
 _UNINFORMATIVE: dict[str, Prior] = {"uniform": UniformPrior(), "gaussian": IndependentGaussianPrior()}
@@ -124,7 +127,7 @@ class Job:
         """Everything that decides the answer, as plain values."""
         return {
             "algorithm": ALGORITHM,
-            "config": self.config.model_dump(mode="json", exclude={"compile", "device", "memory_limit"}),
+            "config": self.config.model_dump(mode="json", exclude=_ELSEWHERE),
             "input": self.dataset.attrs.get("identity", {}),
             "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
             "noise": asdict(self.noise),
@@ -135,6 +138,14 @@ class Job:
     def fingerprint(self) -> str:
         """Digest of `summary`; the same fingerprint means the same answer."""
         return hashlib.sha256(json.dumps(self.summary, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What is measured once on a whole stack, to be used instead of being measured again."""
+
+    stretch: LinearStretch | AsinhStretch
+    noise: NoiseModel
 
 
 def choose_device(name: str) -> torch.device:
@@ -166,7 +177,7 @@ def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> De
     return network.to(device).tuned(autocast, compiled=config.compile)
 
 
-def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
+def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
     """Resolve everything about a restoration before the first step.
 
     Parameters
@@ -175,6 +186,8 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
         From `open_stack`.
     config : RestoreConfig
         The options.
+    resolved : Resolved, optional
+        Of the same stack and options; measured here without it.
 
     Raises
     ------
@@ -207,7 +220,10 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
         weights["kernel"] = card.sha256
         kernel_power = 2 if card.domain == "amplitude" else 1
         kernel_prior = _tuned(network, config, device)
-    check_finite(dataset)
+    if resolved is None:
+        check_finite(dataset)
+        noise = choose_noise(config, dataset, _sample(dataset))
+        resolved = Resolved(choose_stretch(overview(dataset)), noise)
     data = dataset["data"]
     leading = [size for dim, size in data.sizes.items() if dim not in ("y", "x")]
     height, width = data.sizes["y"], data.sizes["x"]
@@ -223,8 +239,8 @@ def prepare(dataset: Dataset, config: RestoreConfig) -> Job:
         config=config,
         dataset=dataset,
         plan=plan,
-        stretch=choose_stretch(overview(dataset)),
-        noise=choose_noise(config, dataset, _sample(dataset)),
+        stretch=resolved.stretch,
+        noise=resolved.noise,
         image_prior=_tuned(image_prior, config, device),
         kernel_prior=kernel_prior,
         known_psf=known_psf,

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from blinddps_sci.engine.budget import check_job
 from blinddps_sci.engine.config import make_config, read_toml
-from blinddps_sci.engine.driver import Event, run_job
+from blinddps_sci.engine.driver import Event, Run, begin_run, continue_run
 from blinddps_sci.engine.job import Job, prepare
-from blinddps_sci.errors import ConfigError, OutputError
+from blinddps_sci.engine.run_folder import RunFolder, folders_of
+from blinddps_sci.engine.spec import read_spec
+from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.export import export_fits, export_tiff, to_ccddata
-from blinddps_sci.io.result import ResultStore, open_result, store_path_for
+from blinddps_sci.io.result import ResultStore, open_result, output_path_for, store_path_for
 
 if TYPE_CHECKING:
     import xarray as xr
     from astropy.nddata import CCDData
 
-__all__ = ["check_output", "exporter_for", "prepare_restore", "restore"]
+__all__ = ["check_output", "exporter_for", "prepare_restore", "quarantined", "restore", "resume"]
 
 _EXPORTERS = {".fits": export_fits, ".fit": export_fits, ".tif": export_tiff, ".tiff": export_tiff}
 
@@ -139,14 +141,81 @@ def restore(
     check_job(job, target.parent)
     if on_start is not None:
         on_start(job)
-    store_path = store_path_for(target)
-    store = run_job(job, store_path, overwrite=overwrite, callback=callback)
+    run = begin_run(job, store_path_for(target), source=source, overwrite=overwrite)
+    store = continue_run(run, callback=callback)
     answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
-    if target == store_path:
-        return answer if answer is not None else _everything(open_result(store_path))
-    exporter_for(target)(store, target, overwrite=overwrite)
-    shutil.rmtree(store_path)
-    return answer if answer is not None else open_stack(target)
+    found = _delivered(run, target, overwrite=overwrite)
+    return found if answer is None else answer
+
+
+def resume(
+    output: str | PathLike[str],
+    *,
+    on_start: Callable[[Job], None] | None = None,
+    callback: Callable[[Event], None] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Go on with a restoration that was interrupted, or that gave up some of its units.
+
+    Parameters
+    ----------
+    output : path
+        The output that was asked for, or its store.
+    on_start, callback : callable, optional
+        As `restore`.
+    **options
+        ``workers``, ``scheduler``, ``device``, ``compile``, ``memory_limit``: where it goes on. Everything
+        else is as it was.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `restore`; of a run that is complete, its result.
+
+    Raises
+    ------
+    BlindDpsError
+        If there is no run to go on with, or its input, its weights or the package have changed.
+    """
+    store = open_result(output, "r+")
+    target = output_path_for(store.path)
+    folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
+    if store.status == "complete" and not folder.quarantine and target == store.path:
+        return _everything(open_result(store.path))
+    if not folder.spec.exists():
+        raise InputError(
+            f"{store.path} has no run to go on with: {folder.spec} is not there; restore it again"
+        )
+    job = read_spec(folder.spec).job(options)
+    if on_start is not None:
+        on_start(job)
+    again = bool(folder.quarantine)  # its file is there already, without them
+    store.set_status("running")
+    run = Run(job, folder, store)
+    continue_run(run, callback=callback)
+    return _delivered(run, target, overwrite=again)
+
+
+def _delivered(run: Run, target: Path, *, overwrite: bool) -> xr.Dataset:
+    """Export a finished run if its output is a file, tidy up, and open the output."""
+    store, folder = run.store, run.folder
+    whole = not folder.quarantine  # otherwise the run may still go on
+    if target != store.path:
+        exporter_for(target)(store, target, overwrite=overwrite)
+        if whole:
+            shutil.rmtree(store.path)
+            shutil.rmtree(folders_of(store.path))
+        return open_stack(target)
+    if whole:
+        folder.compact()
+    return _everything(open_result(store.path))
+
+
+def quarantined(output: str | PathLike[str]) -> dict[int, str]:
+    """Return the units of a restoration that were given up, and why."""
+    store = store_path_for(Path(output))
+    folders = folders_of(store).glob("*")
+    return {unit: why for path in folders for unit, why in RunFolder(path).quarantine.items()}
 
 
 def _everything(store: ResultStore) -> xr.Dataset:

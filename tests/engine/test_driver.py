@@ -1,19 +1,34 @@
-"""The serial driver: a complete store, or nothing."""
+"""The driver: a complete store; whatever ends a run, it goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from blinddps_sci.engine import tasks
 from blinddps_sci.engine.blend import blend
-from blinddps_sci.engine.driver import Event, _chunk, run_job
+from blinddps_sci.engine.driver import ATTEMPTS, Event, _chunk, begin_run, continue_run, run_job
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.unit import run_unit
-from blinddps_sci.errors import OutputError
-from blinddps_sci.io.result import open_result
+from blinddps_sci.errors import InputError, OutputError, QuarantineWarning
+from blinddps_sci.io.result import DQ_BITS, ResultStore, open_result
+
+
+def assert_same(one: ResultStore, other: ResultStore) -> None:
+    """Compare two stores, bit by bit."""
+    for name in (
+        "scale0/image",
+        "scale0/std",
+        "scale0/dq",
+        "psf/kernel",
+        "psf/std",
+        "quality/chi2",
+    ):
+        np.testing.assert_array_equal(one.array(name)[:], other.array(name)[:], err_msg=name)
 
 
 def written(folder: Path) -> list[str]:
@@ -65,7 +80,7 @@ def test_the_store_is_complete_and_knows_how_it_came_about(job_of, scene, tmp_pa
     assert record["threads"] >= 1
     assert record["draws"] == record["batch"] == 2
     assert record["stretch"]["kind"] == "LinearStretch"
-    assert written(tmp_path) == ["out.zarr"]
+    assert written(tmp_path) == ["out.zarr", "out.zarr.run"]
 
 
 def test_nodes_lie_in_the_middle_of_their_cells(job_of, scene, tmp_path) -> None:
@@ -124,16 +139,127 @@ def test_events_count_units_and_steps(job_of, scene, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
-def test_whatever_ends_a_run_leaves_nothing(job_of, scene, tmp_path, error: type[BaseException]) -> None:
+def test_whatever_ends_a_run_it_goes_on_and_ends_alike(
+    job_of, scene, tmp_path, error: type[BaseException]
+) -> None:
+    job = job_of(scene(64, 160))
+    whole = run_job(job, tmp_path / "whole.zarr")
+
     def stop(event: Event) -> None:
         if event.unit == 1:
-            # Store and draws of the first unit are there at this moment.
-            assert len(written(tmp_path)) == 2
             raise error
 
+    run = begin_run(job, tmp_path / "out.zarr")
     with pytest.raises(error):
-        run_job(job_of(scene(64, 100)), tmp_path / "out.zarr", callback=stop)
-    assert written(tmp_path) == []
+        continue_run(run, callback=stop)
+    assert open_result(run.store.path).status == "running"
+    assert list(run.folder.marked("restore")) == [0]
+    seen: list[int] = []
+    store = continue_run(run, callback=lambda event: seen.append(event.unit))
+    assert set(seen) == {1, 2}
+    assert store.status == "complete"
+    assert_same(store, whole)
+
+
+def test_a_stop_file_ends_a_run_after_the_unit_at_work(job_of, scene, tmp_path) -> None:
+    run = begin_run(job_of(scene(64, 160)), tmp_path / "out.zarr")
+
+    def stop(event: Event) -> None:
+        run.folder.stop_file.touch()
+
+    with pytest.raises(KeyboardInterrupt):
+        continue_run(run, callback=stop)
+    assert list(run.folder.marked("restore")) == [0]
+    assert not run.folder.stop_file.exists()
+    assert continue_run(run).status == "complete"
+
+
+def test_draws_are_dropped_once_all_around_them_are_blended(job_of, scene, tmp_path) -> None:
+    run = begin_run(job_of(scene(64, 160)), tmp_path / "out.zarr")
+    most = 0
+
+    def count(event: Event) -> None:
+        nonlocal most
+        most = max(most, sum(run.folder.has_draws(unit) for unit in range(3)))
+
+    continue_run(run, callback=count)
+    assert most == 2
+    assert not any(run.folder.has_draws(unit) for unit in range(3))
+
+
+# --- units that fail ---
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int], Exception], list[int]]:
+    """Let units raise an error; return the list of the units tried."""
+
+    def make(units: set[int], error: Exception) -> list[int]:
+        tried: list[int] = []
+
+        def run(job: Job, number: int, callback=None):
+            tried.append(number)
+            if number in units:
+                raise error
+            return run_unit(job, number, callback)
+
+        monkeypatch.setattr(tasks, "run_unit", run)
+        return tried
+
+    return make
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(ValueError("no"), ATTEMPTS), (InputError("no"), 1)])
+def test_a_unit_that_fails_is_given_up_and_the_others_finish(
+    job_of, scene, tmp_path, failing, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int
+) -> None:
+    job = job_of(scene(64, 160))
+    whole = run_job(job, tmp_path / "whole.zarr")
+    tried = failing({1}, error)
+    run = begin_run(job, tmp_path / "out.zarr")
+    with pytest.warns(QuarantineWarning, match="1 of 3 units are quarantined"):
+        store = continue_run(run)
+    assert tried.count(1) == attempts
+    assert tried.count(0) == tried.count(2) == 1
+    assert run.folder.quarantine == {1: f"{type(error).__name__}: no"}
+    assert store.status == "complete"
+    assert "quarantined" in store.sentence
+    image, dq = store.dataset()["image"].values, store.dataset()["dq"].values
+    lost = np.zeros((64, 160), dtype=bool)
+    lost[:, 64:128] = True
+    np.testing.assert_array_equal(dq == DQ_BITS["no_result"], lost)
+    np.testing.assert_array_equal(np.isnan(image), lost)
+    # Its neighbours are what they are without it: they take over its weight.
+    far = whole.dataset()["image"].values[:, :48]
+    np.testing.assert_array_equal(image[:, :48], far)
+
+    monkeypatch.undo()
+    store = continue_run(run)
+    assert run.folder.quarantine == {}
+    assert_same(store, whole)
+
+
+def test_a_run_without_a_unit_that_works_is_an_error(job_of, scene, tmp_path, failing) -> None:
+    failing({0, 1, 2}, InputError("nothing to see"))
+    run = begin_run(job_of(scene(64, 160)), tmp_path / "out.zarr")
+    with pytest.raises(InputError, match="nothing to see"):
+        continue_run(run)
+    assert open_result(run.store.path).status == "running"
+
+
+def test_the_journal_says_what_happened(job_of, scene, tmp_path, failing) -> None:
+    failing({0}, ValueError("bad luck"))
+    run = begin_run(job_of(scene(64, 100)), tmp_path / "out.zarr")
+    with pytest.warns(QuarantineWarning):
+        continue_run(run)
+    lines = run.folder.journal()
+    events = [(line["event"], line.get("phase"), line.get("unit")) for line in lines]
+    failed = ("failed", "restore", 0)
+    done = [("done", phase, 1) for phase in ("restore", "blend")]
+    assert events == [("begin", None, None), *[failed] * ATTEMPTS, *done, ("end", None, None)]
+    assert lines[1]["error"] == "ValueError: bad luck"
+    assert "Traceback" in lines[1]["trace"]
+    assert lines[-1]["quarantined"] == 1
 
 
 def test_an_existing_store_is_replaced_only_if_allowed(job_of, scene, tmp_path) -> None:
@@ -144,12 +270,10 @@ def test_an_existing_store_is_replaced_only_if_allowed(job_of, scene, tmp_path) 
     assert open_result(path).dataset()["image"].shape == (40, 40)
     run_job(job_of(scene(24, 24)), path, overwrite=True)
     assert open_result(path).dataset()["image"].shape == (24, 24)
-    assert written(tmp_path) == ["out.zarr"]
+    assert len(list((tmp_path / "out.zarr.run").iterdir())) == 1
 
 
 def test_a_store_that_is_replaced_is_gone_from_the_first_step(job_of, scene, tmp_path) -> None:
-    """With ``overwrite`` the old store makes room before the run, so a failed run leaves neither."""
-
     def stop(event: Event) -> None:
         raise KeyboardInterrupt
 
@@ -157,7 +281,7 @@ def test_a_store_that_is_replaced_is_gone_from_the_first_step(job_of, scene, tmp
     run_job(job_of(scene(40, 40)), path)
     with pytest.raises(KeyboardInterrupt):
         run_job(job_of(scene(24, 24)), path, overwrite=True, callback=stop)
-    assert written(tmp_path) == []
+    assert open_result(path).dataset()["image"].shape == (24, 24)
 
 
 @pytest.mark.parametrize(

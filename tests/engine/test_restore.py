@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from astropy.nddata import CCDData, NDData, StdDevUncertainty
 from astropy.wcs import WCS
 
 from blinddps_sci.engine.driver import Event
-from blinddps_sci.engine.restore import check_output, exporter_for, prepare_restore, restore
+from blinddps_sci.engine.restore import check_output, exporter_for, prepare_restore, restore, resume
 from blinddps_sci.errors import BlindDpsError, BudgetError, ConfigError, InputError, OutputError
 from blinddps_sci.io.result import open_result
 
@@ -249,7 +250,7 @@ def test_a_trajectory_needs_a_store(run, scene, tmp_path) -> None:
         run(scene(32, 32), tmp_path / "out.fits", keep_trajectory=2)
     assert written(tmp_path) == []
     run(scene(32, 32), tmp_path / "out.zarr", keep_trajectory=2)
-    assert written(tmp_path) == ["out.trajectory.png", "out.zarr"]
+    assert written(tmp_path) == ["out.trajectory.png", "out.zarr", "out.zarr.run"]
     assert xr.open_zarr(tmp_path / "out.zarr", group="trajectory")["image"].shape == (2, 32, 32)
 
 
@@ -301,10 +302,55 @@ def stop(event: Event) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.zarr", "out.fits", "out.tif"])
-def test_an_interrupted_run_leaves_nothing(run, scene, tmp_path, name: str) -> None:
+def test_an_interrupted_run_goes_on(run, scene, tmp_path, name: str) -> None:
+    fits.writeto(tmp_path / "in.fits", scene(40, 80))
+    whole = run(tmp_path / "in.fits", tmp_path / f"whole{Path(name).suffix}")
+    before = written(tmp_path)
+
+    def stop_later(event: Event) -> None:
+        if event.unit == 1:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        run(scene(32, 32), tmp_path / name, callback=stop)
-    assert written(tmp_path) == []
+        run(tmp_path / "in.fits", tmp_path / name, callback=stop_later)
+    store = f"{name.removesuffix('.zarr')}.zarr"
+    assert written(tmp_path) == sorted([*before, store, f"{store}.run"])
+    seen: list[int] = []
+    found = resume(tmp_path / name, callback=lambda event: seen.append(event.unit))
+    assert set(seen) == {1}
+    field = "image" if name.endswith(".zarr") else "data"
+    np.testing.assert_array_equal(found[field], whole[field])
+    left = [name, f"{name}.run"] if name.endswith(".zarr") else [name]
+    assert written(tmp_path) == sorted([*before, *left])
+
+
+def test_the_store_is_a_name_of_the_run_too(run, scene, tmp_path) -> None:
+    fits.writeto(tmp_path / "in.fits", scene(32, 32))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "in.fits", tmp_path / "out.fits", callback=stop)
+    resume(tmp_path / "out.fits.zarr")
+    assert written(tmp_path) == ["in.fits", "out.fits"]
+
+
+def test_a_complete_run_has_nothing_left_to_do(run, scene, tmp_path) -> None:
+    whole = run(scene(32, 32), tmp_path / "out.zarr")
+    again = resume(tmp_path / "out.zarr", callback=pytest.fail)
+    np.testing.assert_array_equal(again["image"], whole["image"])
+
+
+@pytest.mark.parametrize("change", ["input", "option", "memory", "gone"])
+def test_a_run_that_would_give_another_answer_does_not_go_on(run, scene, tmp_path, change: str) -> None:
+    fits.writeto(tmp_path / "in.fits", scene(32, 32))
+    source = scene(32, 32) if change == "memory" else tmp_path / "in.fits"
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.zarr", callback=stop)
+    if change == "input":
+        fits.writeto(tmp_path / "in.fits", scene(32, 32, seed=9), overwrite=True)
+    if change == "gone":
+        shutil.rmtree(tmp_path / "out.zarr.run")
+    message = {"memory": "array in memory", "gone": "no run to go on with"}.get(change, "have changed since")
+    with pytest.raises(InputError, match=message):
+        resume(tmp_path / "out.zarr", **({"steps": 9} if change == "option" else {}))
 
 
 def test_a_file_survives_a_failed_run_that_would_have_replaced_it(run, scene, tmp_path) -> None:
@@ -315,7 +361,6 @@ def test_a_file_survives_a_failed_run_that_would_have_replaced_it(run, scene, tm
     with pytest.raises(KeyboardInterrupt):
         run(scene(32, 32), out, overwrite=True, callback=stop)
     assert out.read_bytes() == before
-    assert written(tmp_path) == ["out.fits"]
     run(scene(32, 32), out, overwrite=True)
     assert fits.getdata(out, "SCI").shape == (32, 32)
     assert written(tmp_path) == ["out.fits"]

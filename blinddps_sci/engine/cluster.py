@@ -1,0 +1,155 @@
+"""Doing the tasks of a run on Dask workers: a bounded window of futures, and what becomes of each.
+
+Tasks carry the run's folder and a unit's number, no array and no network; workers open the input and
+load the networks themselves, once. What a worker marked as done is done, whatever its future says.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask
+from distributed import Client, Future, KilledWorker, LocalCluster, wait
+
+from blinddps_sci.engine.agenda import Agenda, Task
+from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.serial import Outcome
+from blinddps_sci.engine.tasks import run_task_at
+from blinddps_sci.errors import ConfigError
+
+__all__ = ["connected", "local_cluster", "run_on"]
+
+_QUEUED = 2
+"""Tasks for each worker, so that one waits while another is at work."""
+
+_LOOK = 1.0
+"""Seconds after which workers, deadlines and the wish to stop are looked at, if nothing ends before."""
+
+_SETTINGS = {
+    # We count attempts ourselves.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-ttl": None,
+    # Workers hold no data of Dask's that could be spilled.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    },
+}
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """Start workers on this machine, processes of one thread each, for as long as the context lasts."""
+    with (
+        dask.config.set(_SETTINGS),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            host="127.0.0.1",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def connected(address: str, timeout: float = 30.0) -> Iterator[Client]:
+    """Connect to a scheduler that runs already; its workers must see the same paths.
+
+    Raises
+    ------
+    ConfigError
+        If nothing answers there.
+    """
+    try:
+        client = Client(address, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no Dask scheduler answers at {address} ({error}); start one, or use --workers"
+        ) from None
+    with client:
+        yield client
+
+
+@dataclass
+class _Flight:
+    """Tasks that were submitted and have not come back."""
+
+    client: Client
+    folder: RunFolder
+    tasks: dict[Future[Any], Task] = field(default_factory=dict)
+
+    @property
+    def room(self) -> int:
+        """How many more may be submitted."""
+        workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+        return _QUEUED * max(workers, 1) - len(self.tasks)
+
+    def submit(self, task: Task) -> None:
+        # A name of its own for every try, which no scheduler knows of this run or another.
+        key = f"{task.phase}-{task.unit}-{uuid.uuid4().hex}"
+        future = self.client.submit(run_task_at, str(self.folder.path), task, key=key, pure=False)
+        self.tasks[future] = task
+
+    def landed(self) -> list[Future[Any]]:
+        """Return futures that ended, after a while none."""
+        try:
+            wait(list(self.tasks), timeout=_LOOK, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            return []
+        return [future for future in self.tasks if future.done()]
+
+    def outcome(self, future: Future[Any]) -> Outcome:
+        """Return how a future's task ended, and forget the future."""
+        task = self.tasks.pop(future)
+        error = future.exception() if future.status == "error" else None
+        if future.status == "finished":
+            result = Outcome(task, record=future.result())
+        elif self.folder.is_done(task.phase, task.unit):
+            result = Outcome(task, record=self.folder.record(task.phase, task.unit))
+        else:
+            # A worker that dies takes with it what waits there.
+            waited = error is None or isinstance(error, KilledWorker)
+            begun = not waited or self.folder.has_begun(task.phase, task.unit, task.attempt)
+            result = Outcome(task, error=error or RuntimeError(f"the task was {future.status}"), begun=begun)
+        future.release()
+        return result
+
+
+def run_on(client: Client, folder: RunFolder, agenda: Agenda) -> Generator[Outcome, None, None]:
+    """Do the tasks on a client's workers and yield how each ended; the caller tells the agenda.
+
+    Parameters
+    ----------
+    client : Client
+        Of the scheduler. Workers may come and go.
+    folder : RunFolder
+        The run.
+    agenda : Agenda
+        What is to be done.
+    """
+    flight = _Flight(client, folder)
+    try:
+        while True:
+            while flight.room > 0 and (task := agenda.take()) is not None:
+                flight.submit(task)
+            if not flight.tasks:
+                return
+            for future in flight.landed():
+                yield flight.outcome(future)
+    finally:
+        client.cancel(list(flight.tasks))

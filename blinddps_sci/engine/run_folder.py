@@ -1,0 +1,183 @@
+"""The folder of a run, beside its store: spec, draws, markers of what is done, journal.
+
+A marker appears by rename once the data of its task are on disk; which markers are there is all that
+is known of a run's progress, whoever ran it and however it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["PHASES", "Phase", "RunFolder", "folders_of"]
+
+Phase = Literal["restore", "blend"]
+
+PHASES: tuple[Phase, ...] = ("restore", "blend")
+"""What is done with every unit, in order."""
+
+_FAN = 256
+"""Markers and draws are spread over so many folders: file systems slow down with 100 000 in one."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run of one store.
+
+    Parameters
+    ----------
+    path : Path
+        ``OUT.zarr.run/FINGERPRINT``.
+    """
+
+    path: Path
+
+    @classmethod
+    def beside(cls, store: Path, fingerprint: str) -> RunFolder:
+        """Return the folder of a run with a store."""
+        return cls(folders_of(store) / fingerprint)
+
+    @property
+    def spec(self) -> Path:
+        """The file of the `Spec`."""
+        return self.path / "spec.json"
+
+    @property
+    def store(self) -> Path:
+        """The store that the run fills."""
+        return self.path.parent.with_name(self.path.parent.name.removesuffix(".run"))
+
+    @property
+    def stop_file(self) -> Path:
+        """A file that ends the run after the units at work, once it is there."""
+        return self.path / "STOP"
+
+    def create(self) -> None:
+        """Make the folder, empty of markers of another run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for phase in PHASES:
+            for number in range(_FAN):
+                (self.path / phase / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+
+    def compact(self) -> None:
+        """Join the markers of a finished run in one file, and remove them and all draws."""
+        lines = [
+            json.dumps({"phase": phase, **self.record(phase, unit)})
+            for phase in PHASES
+            for unit in sorted(self.marked(phase))
+        ]
+        self._replace(self.path / "units.jsonl", "".join(f"{line}\n" for line in lines))
+        for phase in PHASES:
+            shutil.rmtree(self.path / phase)
+
+    def remove(self) -> None:
+        """Remove the folder, and the one of all runs if it was the last."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()
+
+    # --- markers ---
+
+    def begin(self, phase: Phase, unit: int, attempt: int) -> None:
+        """Say that a worker is at work on a phase of a unit."""
+        self._replace(self._marker(phase, unit).with_suffix(".begun"), str(attempt))
+
+    def has_begun(self, phase: Phase, unit: int, attempt: int) -> bool:
+        """Return whether a worker has been at work on a phase of a unit at this attempt."""
+        file = self._marker(phase, unit).with_suffix(".begun")
+        return file.exists() and file.read_text() == str(attempt)
+
+    def mark(self, phase: Phase, unit: int, record: dict[str, Any]) -> None:
+        """Say that a phase of a unit is done, with what is known of it."""
+        self._replace(self._marker(phase, unit), json.dumps(record))
+        self._marker(phase, unit).with_suffix(".begun").unlink(missing_ok=True)
+
+    def unmark(self, phase: Phase, unit: int) -> None:
+        """Forget that a phase of a unit is done."""
+        self._marker(phase, unit).unlink(missing_ok=True)
+
+    def is_marked(self, phase: Phase, unit: int) -> bool:
+        """Return whether a phase of a unit is done."""
+        return self._marker(phase, unit).exists()
+
+    def is_done(self, phase: Phase, unit: int) -> bool:
+        """Return whether what a phase of a unit makes is there, besides its marker."""
+        return self.is_marked(phase, unit) and (phase != "restore" or self.has_draws(unit))
+
+    def record(self, phase: Phase, unit: int) -> dict[str, Any]:
+        """Return what a marker says."""
+        found: dict[str, Any] = json.loads(self._marker(phase, unit).read_text())
+        return found
+
+    def marked(self, phase: Phase) -> Iterator[int]:
+        """Yield the units of which a phase is done, in no order."""
+        return (int(path.stem) for path in (self.path / phase).glob("*/*.json"))
+
+    # --- draws ---
+
+    def save_draws(self, unit: int, draws: np.ndarray) -> None:
+        """Keep a unit's draws (S, h, w) until its neighbours are blended."""
+        partial = self._draws(unit).with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.save(file, draws)
+        partial.replace(self._draws(unit))
+
+    def load_draws(self, unit: int) -> np.ndarray:
+        """Return a unit's draws, mapped into memory."""
+        draws: np.ndarray = np.load(self._draws(unit), mmap_mode="r")
+        return draws
+
+    def has_draws(self, unit: int) -> bool:
+        """Return whether a unit's draws are there."""
+        return self._draws(unit).exists()
+
+    def drop_draws(self, unit: int) -> None:
+        """Remove a unit's draws."""
+        self._draws(unit).unlink(missing_ok=True)
+
+    # --- journal ---
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append a line to the journal, which the driver alone writes."""
+        with (self.path / "journal.jsonl").open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), "event": event, **facts}) + "\n")
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the journal's lines."""
+        file = self.path / "journal.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    @property
+    def quarantine(self) -> dict[int, str]:
+        """Units that were given up in the run that wrote it last, and why."""
+        file = self.path / "quarantine.json"
+        found = json.loads(file.read_text()) if file.exists() else {}
+        return {int(unit): why for unit, why in found.items()}
+
+    def write_quarantine(self, units: dict[int, str]) -> None:
+        """Replace the list of the units that were given up."""
+        self._replace(self.path / "quarantine.json", json.dumps(units, indent=1))
+
+    def _marker(self, phase: Phase, unit: int) -> Path:
+        return self.path / phase / f"{unit % _FAN:02x}" / f"{unit:09d}.json"
+
+    def _draws(self, unit: int) -> Path:
+        return self.path / "restore" / f"{unit % _FAN:02x}" / f"{unit:09d}.npy"
+
+    @staticmethod
+    def _replace(path: Path, text: str) -> None:
+        partial = path.with_suffix(".partial")
+        partial.write_text(text)
+        partial.replace(path)
+
+
+def folders_of(store: Path) -> Path:
+    """Return where the folders of a store's runs are."""
+    return store.with_name(f"{store.name}.run")

@@ -1,0 +1,122 @@
+"""What a worker does: one phase of one unit, its data first and then its marker."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blinddps_sci.engine.agenda import Task
+from blinddps_sci.engine.blend import blend
+from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.spec import read_spec
+from blinddps_sci.engine.unit import UnitResult, run_unit
+from blinddps_sci.io.result import DQ_BITS, ResultStore
+from blinddps_sci.sampling.posterior import Progress
+
+__all__ = ["digest", "frame_of", "run_task", "run_task_at"]
+
+
+def run_task_at(folder: str, task: Task) -> dict[str, Any]:
+    """Do a task of the run in a folder, in whatever process this is; return what its marker says.
+
+    Opens the input and loads the networks once per process.
+    """
+    run = RunFolder(Path(folder))
+    run.begin(task.phase, task.unit, task.attempt)
+    return run_task(_job(folder), run, ResultStore(run.store, "r+"), task)
+
+
+@lru_cache(maxsize=1)
+def _job(folder: str) -> Job:
+    return read_spec(RunFolder(Path(folder)).spec).job()
+
+
+def run_task(
+    job: Job,
+    run: RunFolder,
+    store: ResultStore,
+    task: Task,
+    callback: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Do a task and return what its marker says.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    run : RunFolder
+        Where draws and markers go.
+    store : ResultStore
+        Where results go, writable.
+    task : Task
+        What to do. It may have been done before, in part or in full: the outcome is the same.
+    callback : callable, optional
+        Called after every step of the sampler.
+    """
+    begin = time.perf_counter()
+    if task.phase == "restore":
+        found = _restore(job, run, store, task.unit, callback)
+    else:
+        found = _blend(job, run, store, task.unit)
+    record = {
+        "unit": task.unit,
+        "attempt": task.attempt,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        **found,
+    }
+    run.mark(task.phase, task.unit, record)
+    return record
+
+
+def _restore(
+    job: Job, run: RunFolder, store: ResultStore, unit: int, callback: Callable[[Progress], None] | None
+) -> dict[str, Any]:
+    result = run_unit(job, unit, callback)
+    run.save_draws(unit, result.images)
+    _write_unit(job, store, result)
+    return {"masked": int(result.mask.sum())}
+
+
+def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[str, Any]:
+    """Blend a unit with those of its neighbours that have draws: the others were given up."""
+    unit = job.plan.unit_at(number)
+    blended = blend(job.plan, unit, lambda other: run.load_draws(other) if run.has_draws(other) else None)
+    where = job.index(unit.plane)
+    y, x = unit.core.slices
+    store.write_region("image", where, y, x, blended.mean)
+    store.write_region("std", where, y, x, blended.std)
+    return {"image": digest(blended.mean), "std": digest(blended.std)}
+
+
+def digest(values: np.ndarray) -> str:
+    """Return a short digest of an array's bytes."""
+    return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
+
+
+def frame_of(job: Job, index: dict[str, int]) -> int:
+    """Return which of the PSF's frames a plane has: time and depth are counted together."""
+    return index.get("t", 0) * job.leading.get("z", 1) + index.get("z", 0)
+
+
+def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> None:
+    unit = result.unit
+    where = job.index(unit.plane)
+    frame, channel = frame_of(job, where), where.get("c", 0)
+    y, x = unit.core.slices
+    inside = unit.core.within(unit.data).slices
+    flags = DQ_BITS["masked_input"] * result.mask[inside] + DQ_BITS["saturated"] * result.saturated[inside]
+    store.write_region("dq", where, y, x, flags.astype(np.uint16))
+    for i, tile in enumerate(job.plan.tiles(unit)):
+        store.write_psf(frame, channel, *tile.index, result.kernels[i], result.kernels_std[i])
+        store.write_chi2(frame, channel, *tile.index, float(result.chi2[i]))
