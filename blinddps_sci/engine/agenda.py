@@ -95,7 +95,8 @@ class Agenda:
             self._offer_blend(other)
 
     def _around(self, unit: int) -> tuple[int, ...]:
-        return (unit, *self.plan.neighbours(self.plan.unit_at(unit)))
+        """Return a unit and those whose weight reaches into its core, by number."""
+        return tuple(sorted((unit, *self.plan.neighbours(self.plan.unit_at(unit)))))
 
     def _needed(self, unit: int) -> bool:
         """Return whether a unit's draws are still to be blended."""
