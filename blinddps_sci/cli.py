@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,13 +41,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = vars(_parser().parse_args(arguments))
         command: Callable[..., int | None] = options.pop("command")
-        return command(**options) or 0
+        with _terminated_as_interrupted():
+            return command(**options) or 0
     except BlindDpsError as error:
         print(f"blinddps: error: {' '.join(str(error).split())}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
         print("blinddps: interrupted; a restoration goes on with `blinddps resume OUTPUT`", file=sys.stderr)
         return _INTERRUPTED
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, with which schedulers end a job, end a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,7 +22,10 @@ import zarr
 from astropy.io import fits
 
 from blinddps_sci import cli
+from blinddps_sci.engine import tasks
 from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.job import Job
+from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import open_result
 from blinddps_sci.priors.registry import shipped
 from blinddps_sci.priors.store import PriorCard, save_denoiser
@@ -111,6 +114,29 @@ def test_restore_writes_the_output_and_says_where(run, quick, source, tmp_path) 
     assert written(tmp_path) == ["in.fits", "out.fits"]
     again = run("restore", source, "-o", tmp_path / "out.fits", "--overwrite", "--quiet", *quick)
     assert (again.code, again.err) == (0, "")
+
+
+def test_units_that_fail_are_named_and_tried_again_by_resume(
+    run, quick, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits.writeto(tmp_path / "wide.fits", picture(40, 150))
+    plain = tasks.run_unit
+
+    def failing(job: Job, number: int, callback: object = None) -> object:
+        if number == 1:
+            raise InputError("bad luck")
+        return plain(job, number, callback)
+
+    monkeypatch.setattr(tasks, "run_unit", failing)
+    done = run("restore", tmp_path / "wide.fits", "-o", tmp_path / "out.fits", "--quiet", *quick)
+    assert done.code == 3
+    assert done.err == "blinddps: unit 1 is quarantined: InputError: bad luck\n"
+    assert np.isnan(fits.getdata(tmp_path / "out.fits", "SCI")[:, 64:128]).all()
+    monkeypatch.undo()
+    done = run("resume", tmp_path / "out.fits", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert np.isfinite(fits.getdata(tmp_path / "out.fits", "SCI")).all()
+    assert written(tmp_path) == ["out.fits", "wide.fits"]
 
 
 def test_frames_and_a_configuration_file(run, quick, source, tmp_path) -> None:
@@ -562,7 +588,8 @@ def test_an_error_in_a_process_of_its_own(quick, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent")
-def test_ctrl_c_leaves_what_a_run_needs_to_go_on(quick, source, tmp_path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_what_a_run_needs_to_go_on(quick, source, tmp_path, kind: signal.Signals) -> None:
     arguments = ["restore", source, "-o", tmp_path / "out.fits", *quick, "--steps", "90000", "--quiet"]
     process = subprocess.Popen(
         [sys.executable, "-m", "blinddps_sci", *map(str, arguments)],
@@ -578,7 +605,7 @@ def test_ctrl_c_leaves_what_a_run_needs_to_go_on(quick, source, tmp_path) -> Non
             time.sleep(0.1)
         assert run.exists()
         time.sleep(1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(kind)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
