@@ -93,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         resume.add_argument(f"--{name}", metavar=name.upper(), help="as of restore")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
 
+    verify = add("verify", _verify, "Compare every shard of a result store with what was written.")
+    verify.add_argument("output", help="the store, or the output that it lies beside")
+    verify.add_argument("--repair", action="store_true", help="restore damaged units again")
+
     plan = add("plan", _plan, "Say what a restoration would do and cost; nothing is written.")
     _add_restore_options(plan)
 
@@ -163,7 +167,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     quality.set_defaults(command=_bench_quality)
     speed = kinds.add_parser("speed", help="time, networks' share and memory of one restoration")
     speed.add_argument("--methods", default=SPEED_METHODS, help="comma-separated (default: %(default)s)")
-    speed.set_defaults(command=_bench_speed)
+    speed.set_defaults(command=_bench_costs, kind="speed")
     for kind in (quality, speed):
         kind.add_argument("--size", type=int, default=128, help="side of the blurred images, pixels")
         kind.add_argument("--seed", type=int, default=0)
@@ -173,13 +177,13 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     step = kinds.add_parser("step", help="cost of a Dps step over that of its networks")
     step.add_argument("--size", type=int, default=128)
     step.add_argument("--repeats", type=int, default=7)
-    step.set_defaults(command=_bench_step)
+    step.set_defaults(command=_bench_costs, kind="step")
     tiles = kinds.add_parser("tiles", help="how much the answer depends on the tile grid")
     tiles.add_argument("--size", type=int, default=128)
     tiles.add_argument("--steps", type=int, default=200)
     tiles.add_argument("--samples", type=int, default=4)
     tiles.add_argument("--seed", type=int, default=0)
-    tiles.set_defaults(command=_bench_tiles)
+    tiles.set_defaults(command=_bench_costs, kind="tiles")
     models = kinds.add_parser("psf-models", help="--psf per-tile, smooth and shared, where the PSF varies")
     models.add_argument("--size", type=int, default=512, help="side of the image, pixels, up to 512")
     models.add_argument("--nodes", type=int, default=5, help="true PSFs along each axis")
@@ -188,7 +192,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     models.add_argument("--tile", type=int, default=192)
     models.add_argument("--overlap", type=int, default=64)
     models.add_argument("--json", type=Path, help="file for the numbers")
-    models.set_defaults(command=_bench_psf_models)
+    models.set_defaults(command=_bench_costs, kind="psf-models")
 
 
 def _number_or_name(text: str) -> int | str:
@@ -237,6 +241,17 @@ def _resume(output: str, quiet: bool, **options: Any) -> int:
     from blinddps_sci.engine.restore import resume
 
     return _watched(lambda **watch: resume(output, **watch, **_given(options)), output, quiet)
+
+
+def _verify(output: str, repair: bool) -> int:
+    from blinddps_sci.engine.restore import verify
+
+    damaged = verify(output, repair=repair)
+    for unit, wrong in damaged.items():
+        print(f"unit {unit}: {' '.join(wrong.split())}")
+    end = "; they were restored again" if damaged and repair else ""
+    print(f"{output}: {len(damaged)} units are damaged{end}")
+    return _FAILED if damaged and not repair else 0
 
 
 def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
@@ -368,25 +383,13 @@ def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
     print(format_table(run_quality(data=data, held_out=planes, **options)))
 
 
-def _bench_speed(**options: Any) -> None:
+def _bench_costs(kind: str, **options: Any) -> None:
+    from blinddps_sci.bench.psf_models import run_psf_models
     from blinddps_sci.bench.speed import run_speed
-
-    print(run_speed(**options))
-
-
-def _bench_step(**options: Any) -> None:
     from blinddps_sci.bench.step import run_step
-
-    print(run_step(**options))
-
-
-def _bench_tiles(**options: Any) -> None:
     from blinddps_sci.bench.tiles import run_tiles
 
-    print(run_tiles(**options))
-
-
-def _bench_psf_models(**options: Any) -> None:
-    from blinddps_sci.bench.psf_models import run_psf_models
-
-    print(run_psf_models(**options))
+    runs: dict[str, Callable[..., str]] = {
+        "speed": run_speed, "step": run_step, "tiles": run_tiles, "psf-models": run_psf_models,
+    }  # fmt: skip
+    print(runs[kind](**options))

@@ -20,7 +20,7 @@ __all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_tom
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
         "fast": {"steps": 12, "chains": 2, "samples": 3},
-        "default": {"steps": 20, "chains": 3, "samples": 4},
+        "default": {"steps": 32, "chains": 2, "samples": 3},
         "best": {"steps": 40, "chains": 6, "samples": 8},
     },
     "dps": {
@@ -59,12 +59,12 @@ class RestoreConfig(BaseModel):
         "default", description="preset of steps, chains and samples"
     )
     steps: int = Field(
-        20, ge=2, le=100_000, description="noise levels of each phase (split), of the whole run (dps)"
+        32, ge=2, le=100_000, description="noise levels of each phase (split), of the whole run (dps)"
     )
     chains: int = Field(
-        3, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"
+        2, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"
     )
-    samples: int = Field(4, ge=1, le=1024, description="posterior draws of the image")
+    samples: int = Field(3, ge=1, le=1024, description="posterior draws of the image")
     noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")
     tile: int = Field(256, ge=32, description="side of a tile, pixels")
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from blinddps_sci.engine.driver import Event, Run, begin_run, continue_run
 from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
 from blinddps_sci.engine.spec import read_spec
+from blinddps_sci.engine.verify import damaged_units, forget
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.export import export_fits, export_tiff, to_ccddata
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from astropy.nddata import CCDData
 
-__all__ = ["check_output", "exporter_for", "prepare_restore", "quarantined", "restore", "resume"]
+__all__ = ["check_output", "exporter_for", "prepare_restore", "quarantined", "restore", "resume", "verify"]
 
 _EXPORTERS = {".fits": export_fits, ".fit": export_fits, ".tif": export_tiff, ".tiff": export_tiff}
 
@@ -182,18 +183,53 @@ def resume(
     folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
     if store.status == "complete" and not folder.quarantine and target == store.path:
         return _everything(open_result(store.path))
+    run = _run_of(store, options)
+    if on_start is not None:
+        on_start(run.job)
+    again = bool(folder.quarantine)  # its file is there already, without them
+    store.set_status("running")
+    continue_run(run, callback=callback)
+    return _delivered(run, target, overwrite=again)
+
+
+def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int, str]:
+    """Compare every shard of a result store with what was written.
+
+    Parameters
+    ----------
+    output : path
+        The store, or the output that it lies beside.
+    repair : bool
+        Whether to restore damaged units again.
+
+    Returns
+    -------
+    dict of int to str
+        The damaged units, and what is wrong with them.
+
+    Raises
+    ------
+    BlindDpsError
+        If the store has no run, or its input, its weights or the package have changed.
+    """
+    run = _run_of(open_result(output, "r+"))
+    damaged = dict(damaged_units(run))
+    if repair and damaged:
+        forget(run, set(damaged))
+        run.store.set_status("running")
+        continue_run(run)
+        _delivered(run, run.store.path, overwrite=False)
+    return damaged
+
+
+def _run_of(store: ResultStore, options: Mapping[str, Any] | None = None) -> Run:
+    """Return the run that fills a store, from its folder."""
+    folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
     if not folder.spec.exists():
         raise InputError(
             f"{store.path} has no run to go on with: {folder.spec} is not there; restore it again"
         )
-    job = read_spec(folder.spec).job(options)
-    if on_start is not None:
-        on_start(job)
-    again = bool(folder.quarantine)  # its file is there already, without them
-    store.set_status("running")
-    run = Run(job, folder, store)
-    continue_run(run, callback=callback)
-    return _delivered(run, target, overwrite=again)
+    return Run(read_spec(folder.spec).job(options), folder, store)
 
 
 def _delivered(run: Run, target: Path, *, overwrite: bool) -> xr.Dataset:

@@ -68,14 +68,34 @@ class RunFolder:
 
     def compact(self) -> None:
         """Join the markers of a finished run in one file, and remove them and all draws."""
-        lines = [
-            json.dumps({"phase": phase, **self.record(phase, unit)})
-            for phase in PHASES
-            for unit in sorted(self.marked(phase))
-        ]
-        self._replace(self.path / "units.jsonl", "".join(f"{line}\n" for line in lines))
+        lines = (f"{json.dumps(record)}\n" for record in self.records())
+        partial = self.path / "units.partial"
+        with partial.open("w") as file:
+            file.writelines(lines)
+        partial.replace(self.path / "units.jsonl")
         for phase in PHASES:
             shutil.rmtree(self.path / phase)
+
+    def expand(self) -> None:
+        """Make the markers of a finished run again, so that it can go on; the reverse of `compact`."""
+        file = self.path / "units.jsonl"
+        if not file.exists():
+            return
+        self.create()
+        for record in self.records():
+            self.mark(record.pop("phase"), record["unit"], record)
+        file.unlink()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield what all markers say, with their ``phase``, whether the run is finished or not."""
+        file = self.path / "units.jsonl"
+        if file.exists():
+            with file.open() as lines:
+                yield from (json.loads(line) for line in lines)
+            return
+        for phase in PHASES:
+            for unit in sorted(self.marked(phase)):
+                yield {"phase": phase, **self.record(phase, unit)}
 
     def remove(self) -> None:
         """Remove the folder, and the one of all runs if it was the last."""

@@ -84,8 +84,8 @@ def _restore(
 ) -> dict[str, Any]:
     result = run_unit(job, unit, callback)
     run.save_draws(unit, result.images)
-    _write_unit(job, store, result)
-    return {"masked": int(result.mask.sum())}
+    flags = _write_unit(job, store, result)
+    return {"masked": int(result.mask.sum()), "dq": digest(flags)}
 
 
 def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[str, Any]:
@@ -109,14 +109,18 @@ def frame_of(job: Job, index: dict[str, int]) -> int:
     return index.get("t", 0) * job.leading.get("z", 1) + index.get("z", 0)
 
 
-def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> None:
+def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> np.ndarray:
+    """Write everything of a unit but the image, and return its flags."""
     unit = result.unit
     where = job.index(unit.plane)
     frame, channel = frame_of(job, where), where.get("c", 0)
     y, x = unit.core.slices
     inside = unit.core.within(unit.data).slices
-    flags = DQ_BITS["masked_input"] * result.mask[inside] + DQ_BITS["saturated"] * result.saturated[inside]
-    store.write_region("dq", where, y, x, flags.astype(np.uint16))
+    flags = np.zeros(unit.core.shape, dtype=np.uint16)
+    flags[result.mask[inside]] |= DQ_BITS["masked_input"]
+    flags[result.saturated[inside]] |= DQ_BITS["saturated"]
+    store.write_region("dq", where, y, x, flags)
     for i, tile in enumerate(job.plan.tiles(unit)):
         store.write_psf(frame, channel, *tile.index, result.kernels[i], result.kernels_std[i])
         store.write_chi2(frame, channel, *tile.index, float(result.chi2[i]))
+    return flags

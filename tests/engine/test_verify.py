@@ -1,0 +1,82 @@
+"""Verification: damage of every kind is found, named and repaired, and nothing else is touched."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from blinddps_sci.engine.restore import restore, resume, verify
+from blinddps_sci.errors import InputError
+from blinddps_sci.io.result import open_result
+
+
+@pytest.fixture
+def store(small: dict[str, Any], scene, tmp_path: Path) -> Path:
+    """Return a store of three units, complete."""
+    fits.writeto(tmp_path / "in.fits", scene(40, 170))
+    restore(tmp_path / "in.fits", tmp_path / "out.zarr", **small)
+    return tmp_path / "out.zarr"
+
+
+def shard(store: Path, name: str, unit: int) -> Path:
+    return store / "scale0" / name / "c" / "0" / str(unit)
+
+
+def values(store: Path) -> list[np.ndarray]:
+    return [open_result(store).array(f"scale0/{name}")[:] for name in ("image", "std", "dq")]
+
+
+def test_a_store_as_it_was_written_is_sound(store: Path) -> None:
+    assert verify(store) == {}
+
+
+@pytest.mark.parametrize("name", ["image", "std", "dq"])
+@pytest.mark.parametrize("damage", ["torn", "gone", "changed"])
+def test_damage_is_found_and_repaired(store: Path, name: str, damage: str) -> None:
+    before = values(store)
+    file = shard(store, name, 1)
+    if damage == "torn":
+        file.write_bytes(file.read_bytes()[:-20])
+    if damage == "gone":
+        file.unlink()
+    if damage == "changed":
+        shutil.copy(shard(store, name, 0), file)
+        if name == "dq":  # all flags are alike here
+            array = open_result(store, "r+").array("scale0/dq")
+            array[3, 70] = 2
+    kept = {unit: shard(store, "image", unit).stat().st_mtime_ns for unit in (0, 2)}
+    assert list(verify(store)) == [1]
+    assert list(verify(store, repair=True)) == [1]
+    assert verify(store) == {}
+    for one, other in zip(values(store), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert kept == {unit: shard(store, "image", unit).stat().st_mtime_ns for unit in (0, 2)}
+    assert open_result(store).status == "complete"
+
+
+def test_a_run_that_is_not_finished_may_be_verified(small, scene, tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "in.fits", scene(40, 170))
+
+    def stop(event: Any) -> None:
+        if event.unit == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "in.fits", tmp_path / "out.zarr", callback=stop, **small)
+    assert verify(tmp_path / "out.zarr") == {}
+    shard(tmp_path / "out.zarr", "image", 0).write_bytes(b"torn")
+    assert list(verify(tmp_path / "out.zarr")) == [0]
+    assert list(verify(tmp_path / "out.zarr", repair=True)) == [0]
+    resume(tmp_path / "out.zarr")
+    assert verify(tmp_path / "out.zarr") == {}
+
+
+def test_a_store_without_a_run_cannot_be_verified(store: Path) -> None:
+    shutil.rmtree(store.with_name("out.zarr.run"))
+    with pytest.raises(InputError, match="no run to go on with"):
+        verify(store)
