@@ -50,7 +50,7 @@ __all__ = ["Outcome", "Overrides", "network_digests", "parse_methods", "publishe
 _PRESETS = {"split": "default", "split-fast": "fast", "split-best": "best", "split-true-psf": "default"}
 _OTHERS = ("blurred", "richardson-lucy", "wiener", "blind-rl")
 _COUNT = "(0|[1-9][0-9]{0,5})"
-_SPLIT = re.compile(f"split-{_COUNT}-{_COUNT}-{_COUNT}")
+_SPLIT = re.compile(f"split-{_COUNT}-{_COUNT}-{_COUNT}(?:-(float32|bfloat16))?")
 _DPS = re.compile(r"dps-([1-9][0-9]{0,4})(?:-(sqrt|constant))?")
 
 _RULES: dict[str, tuple[Rule, float]] = {"sqrt": ("sqrt-abar", 1.0), "constant": ("constant", 0.3)}
@@ -132,12 +132,14 @@ def parse_methods(text: str) -> tuple[str, ...]:
     return names
 
 
-def _schedule(name: str) -> dict[str, int] | None:
-    """Return the options that ``split-S-C-N`` stands for, None of another name."""
+def _schedule(name: str) -> dict[str, Any] | None:
+    """Return the options of ``split-S-C-N``, with or without ``-PRECISION``; None for another name."""
     found = _SPLIT.fullmatch(name)
     if found is None:
         return None
-    return dict(zip(("steps", "chains", "samples"), map(int, found.groups()), strict=True))
+    *counts, precision = found.groups()
+    options: dict[str, Any] = dict(zip(("steps", "chains", "samples"), map(int, counts), strict=True))
+    return options if precision is None else {**options, "precision": precision}
 
 
 def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcome:

@@ -70,7 +70,9 @@ class RestoreConfig(BaseModel):
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
     unit: int = Field(1024, ge=32, description="side of a unit of work, one shard, pixels")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of the networks")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="arithmetic of the networks; auto: split uses bfloat16 where it is native"
+    )
     compile: bool = Field(False, description="compile the networks with torch.compile")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
     workers: int | None = Field(None, ge=1, description="Dask workers to start on this machine")

@@ -28,7 +28,7 @@ from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
-from blinddps_sci.priors.wrap import Denoiser
+from blinddps_sci.priors.wrap import Denoiser, fast_half
 from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
@@ -162,6 +162,17 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
+def choose_precision(config: RestoreConfig, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Return the arithmetic of the networks that the options ask for on a device.
+
+    ``dps`` follows the gradient of its networks, which half a precision would blur.
+    """
+    if config.precision != "auto":
+        return config.precision
+    native = fast_half(device.type) is not None
+    return "bfloat16" if native and config.sampler == "split" else "float32"
+
+
 def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> Denoiser:
     """Return a network on its device, with the arithmetic that the options ask for.
 
@@ -197,6 +208,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         If a prior, the PSF file or the device cannot be had.
     """
     device = choose_device(config.device)
+    config = config.model_copy(update={"precision": choose_precision(config, device)})
     image_prior, image_card = load_prior(config.prior, "image")
     if image_prior.net.config.in_channels != 1:
         raise PriorError(

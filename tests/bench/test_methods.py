@@ -78,7 +78,15 @@ def test_the_presets_are_the_options_of_restore(case: Case, monkeypatch: pytest.
         seen.append(options)
 
     monkeypatch.setattr(methods, "_restored", stop)
-    for name in ("split", "split-fast", "split-best", "split-true-psf", "dps-77", "split-12-2-3"):
+    for name in (
+        "split",
+        "split-fast",
+        "split-best",
+        "split-true-psf",
+        "dps-77",
+        "split-12-2-3",
+        "split-9-1-2-bfloat16",
+    ):
         run_method(name, case, Overrides(steps=9), 0)
     assert seen == [
         {"quality": "default", "steps": 9},
@@ -87,6 +95,7 @@ def test_the_presets_are_the_options_of_restore(case: Case, monkeypatch: pytest.
         {"quality": "default", "known": True, "steps": 9},
         {"sampler": "dps", "steps": 77, "chains": 1, "samples": 1},
         {"steps": 12, "chains": 2, "samples": 3},
+        {"steps": 9, "chains": 1, "samples": 2, "precision": "bfloat16"},
     ]
 
 

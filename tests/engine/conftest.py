@@ -72,6 +72,7 @@ def small(networks: dict[str, str]) -> dict[str, Any]:
         "overlap": 8,
         "unit": 64,
         "device": "cpu",
+        "precision": "float32",
     }
 
 

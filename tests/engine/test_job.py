@@ -162,6 +162,20 @@ def test_networks_compute_as_asked_and_the_loaded_ones_are_not_changed(job_of, s
     assert half.fingerprint != single.fingerprint
 
 
+def test_half_precision_is_used_where_it_is_native_and_no_gradient_is_needed(
+    job_of, scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for native, sampler, expected in (
+        (torch.bfloat16, "split", "bfloat16"),
+        (torch.bfloat16, "dps", "float32"),
+        (None, "split", "float32"),
+    ):
+        monkeypatch.setattr(job, "fast_half", lambda device, native=native: native)
+        made = job_of(scene(32, 32), precision="auto", sampler=sampler)
+        assert made.config.precision == expected
+        assert made.summary["config"]["precision"] == expected
+
+
 def test_networks_are_compiled_if_asked_for(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     plain, compiled = job_of(scene(32, 32)), job_of(scene(32, 32), compile=True)
