@@ -19,9 +19,9 @@ __all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_tom
 
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
-        "fast": {"steps": 12, "chains": 2, "samples": 3},
-        "default": {"steps": 32, "chains": 2, "samples": 3},
-        "best": {"steps": 40, "chains": 6, "samples": 8},
+        "fast": {"steps": 12, "chains": 2, "samples": 6},
+        "default": {"steps": 32, "chains": 2, "samples": 6},
+        "best": {"steps": 40, "chains": 6, "samples": 12},
     },
     "dps": {
         "fast": {"steps": 250, "chains": 1, "samples": 1},
@@ -64,7 +64,7 @@ class RestoreConfig(BaseModel):
     chains: int = Field(
         2, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"
     )
-    samples: int = Field(3, ge=1, le=1024, description="posterior draws of the image")
+    samples: int = Field(6, ge=1, le=1024, description="posterior draws of the image")
     noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")
     tile: int = Field(256, ge=32, description="side of a tile, pixels")
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
