@@ -1,0 +1,103 @@
+"""`blinddps bench …`: the benchmarks of the repository."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blinddps_sci.bench import QUALITY_METHODS, SPEED_METHODS
+from blinddps_sci.cli.base import FAILED, Parser
+from blinddps_sci.errors import ConfigError
+
+__all__ = ["add_bench"]
+
+
+def add_bench(bench: argparse.ArgumentParser) -> None:
+    """Add every benchmark to the command `bench`."""
+    kinds = bench.add_subparsers(required=True, metavar="BENCHMARK", parser_class=Parser)
+    parity = kinds.add_parser("parity", help="compare with a stored run of the published code")
+    parity.add_argument("file", type=Path)
+    parity.set_defaults(command=_bench_parity)
+    quality = kinds.add_parser("quality", help="all methods side by side on simulated blur")
+    quality.add_argument(
+        "--methods",
+        default=QUALITY_METHODS,
+        help="comma-separated; split-S-C-N has S steps, C chains and N samples (default: %(default)s)",
+    )
+    quality.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
+    quality.add_argument(
+        "--held-out",
+        action="store_true",
+        help="only images below --data, a folder of training images, that training leaves out: to tune on",
+    )
+    quality.add_argument("--cases", "--images", dest="count", type=int, default=24, help="how many cases")
+    quality.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    quality.add_argument("--plot", type=Path, metavar="FILE.png", help="quality against cost")
+    quality.set_defaults(command=_bench_quality)
+    speed = kinds.add_parser("speed", help="time, networks' share and memory of one restoration")
+    speed.add_argument("--methods", default=SPEED_METHODS, help="comma-separated (default: %(default)s)")
+    speed.set_defaults(command=_bench_costs, kind="speed")
+    for kind in (quality, speed):
+        kind.add_argument("--size", type=int, default=128, help="side of the blurred images, pixels")
+        kind.add_argument("--seed", type=int, default=0)
+        kind.add_argument("--json", type=Path, help="file for the numbers")
+        for name in ("steps", "chains", "samples"):
+            kind.add_argument(f"--{name}", type=int, help="instead of the presets' of split")
+    step = kinds.add_parser("step", help="cost of a Dps step over that of its networks")
+    step.add_argument("--size", type=int, default=128)
+    step.add_argument("--repeats", type=int, default=7)
+    step.set_defaults(command=_bench_costs, kind="step")
+    tiles = kinds.add_parser("tiles", help="how much the answer depends on the tile grid")
+    tiles.add_argument("--size", type=int, default=128)
+    tiles.add_argument("--steps", type=int, default=200)
+    tiles.add_argument("--samples", type=int, default=4)
+    tiles.add_argument("--seed", type=int, default=0)
+    tiles.set_defaults(command=_bench_costs, kind="tiles")
+    models = kinds.add_parser("psf-models", help="--psf per-tile, smooth and shared, where the PSF varies")
+    models.add_argument("--size", type=int, default=512, help="side of the image, pixels, up to 512")
+    models.add_argument("--nodes", type=int, default=5, help="true PSFs along each axis")
+    models.add_argument("--seed", type=int, default=0)
+    models.add_argument("--quality", default="default", help="preset: fast, default or best")
+    models.add_argument("--tile", type=int, default=192)
+    models.add_argument("--overlap", type=int, default=64)
+    models.add_argument("--json", type=Path, help="file for the numbers")
+    models.set_defaults(command=_bench_costs, kind="psf-models")
+
+
+def _bench_parity(file: Path) -> int:
+    from blinddps_sci.bench.parity import TOLERANCE, compare
+
+    differences = compare(file)
+    for name, difference in differences.items():
+        print(f"{name:14s} {difference:.3e}")
+    worst = max(differences.values())
+    print(f"largest difference {worst:.3e}, allowed {TOLERANCE:.0e}")
+    return 0 if worst <= TOLERANCE else FAILED
+
+
+def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
+    from blinddps_sci.bench.quality import run_quality
+    from blinddps_sci.bench.table import format_table
+
+    planes = None
+    if held_out:
+        from blinddps_sci.training.images import held_out_planes
+
+        if data is None:
+            raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
+        planes = held_out_planes(data)
+    print(format_table(run_quality(data=data, held_out=planes, **options)))
+
+
+def _bench_costs(kind: str, **options: Any) -> None:
+    from blinddps_sci.bench.psf_models import run_psf_models
+    from blinddps_sci.bench.speed import run_speed
+    from blinddps_sci.bench.step import run_step
+    from blinddps_sci.bench.tiles import run_tiles
+
+    runs: dict[str, Callable[..., str]] = {
+        "speed": run_speed, "step": run_step, "tiles": run_tiles, "psf-models": run_psf_models,
+    }  # fmt: skip
+    print(runs[kind](**options))

@@ -1,0 +1,56 @@
+"""Commands for the networks: training, conversion, and what is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blinddps_sci.cli.base import Add
+from blinddps_sci.errors import ConfigError
+
+__all__ = ["add_networks"]
+
+
+def add_networks(add: Add) -> None:
+    """Add `train`, `convert` and `priors`."""
+    train = add("train", _train, "Train a prior by denoising score matching.")
+    train.add_argument("role", choices=("image", "kernel"))
+    train.add_argument("--data", type=Path, help="folder of images, or a pack.npz of an earlier run")
+    train.add_argument("--recipe", help="name or TOML file")
+    train.add_argument("--minutes", type=float, required=True)
+    train.add_argument("--output", type=Path, default=Path("runs"), help="folder of the run")
+    train.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="trained weights to begin with")
+    train.add_argument("--resume", action="store_true")
+    train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    train.add_argument("--licence", default="not stated", help="licence of the weights, for their card")
+
+    convert = add("convert", _convert, "Turn a public .pt checkpoint into safetensors, safely.")
+    convert.add_argument("source", type=Path)
+    convert.add_argument("-o", "--output", type=Path, required=True)
+    convert.add_argument("--licence", default="not stated")
+    convert.add_argument("--overwrite", action="store_true")
+
+    priors = add("priors", _priors, "List the shipped priors, or show one.")
+    priors.add_argument("action", nargs="?", choices=("list", "show"), default="list")
+    priors.add_argument("name", nargs="?")
+
+
+def _train(role: Any, output: Path, **options: Any) -> None:
+    from blinddps_sci.training.run import train
+
+    print(train(role, output, **options))
+
+
+def _convert(source: Path, output: Path, licence: str, overwrite: bool) -> None:
+    from blinddps_sci.priors.convert import convert
+
+    card = convert(source, output, licence=licence, overwrite=overwrite)
+    print(f"{output}: {card.description}, sha256 {card.sha256}")
+
+
+def _priors(action: str, name: str | None) -> None:
+    from blinddps_sci.engine.summary import describe_priors
+
+    if action == "show" and name is None:
+        raise ConfigError("priors show needs the name of a prior; `blinddps priors` lists them")
+    print(describe_priors(name))

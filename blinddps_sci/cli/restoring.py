@@ -1,0 +1,136 @@
+"""Commands that restore: `restore`, what comes before it and what may come after."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from blinddps_sci.cli.base import FAILED, QUARANTINED, Add, given
+
+__all__ = ["add_restoring"]
+
+
+def add_restoring(add: Add) -> None:
+    """Add `restore`, `resume`, `verify` and `plan`."""
+    restore = add("restore", _restore, "Restore an image whose blur is unknown.")
+    _add_restore_options(restore)
+    restore.add_argument("-o", "--output", required=True, help="OUT.zarr, OUT.fits or OUT.tif")
+    restore.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    restore.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    resume = add("resume", _resume, "Go on with a restoration that was interrupted or gave up some units.")
+    resume.add_argument("output", help="the output that was asked for, or its store")
+    for name in ("workers", "scheduler"):
+        resume.add_argument(f"--{name}", metavar=name.upper(), help="as of restore")
+    resume.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    verify = add("verify", _verify, "Compare every shard of a result store with what was written.")
+    verify.add_argument("output", help="the store, or the output that it lies beside")
+    verify.add_argument("--repair", action="store_true", help="restore damaged units again")
+
+    plan = add("plan", _plan, "Say what a restoration would do and cost; nothing is written.")
+    _add_restore_options(plan)
+
+
+def _number_or_name(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _add_restore_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option per field of the configuration, under its name."""
+    from blinddps_sci.engine.config import RestoreConfig
+
+    parser.add_argument("input", nargs="+", help="one file, or several frames of one scene")
+    parser.add_argument("--config", metavar="FILE.toml", help="options from a file; explicit ones win")
+    for name, field in RestoreConfig.model_fields.items():
+        option, text = f"--{name.replace('_', '-')}", f"{field.description} (default: {field.default})"
+        if field.annotation is bool:
+            parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
+            continue
+        kind = _number_or_name if name in ("hdu", "channel") else str
+        parser.add_argument(option, type=kind, default=argparse.SUPPRESS, metavar=name.upper(), help=text)
+
+
+def _source(paths: list[str]) -> str | list[str]:
+    return paths[0] if len(paths) == 1 else paths
+
+
+def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **options: Any) -> int:
+    from blinddps_sci.engine.restore import restore
+
+    def work(**watch: Any) -> Any:
+        return restore(_source(input), output, overwrite=overwrite, **watch, **given(options))
+
+    return _watched(work, output, quiet)
+
+
+def _resume(output: str, quiet: bool, **options: Any) -> int:
+    from blinddps_sci.engine.restore import resume
+
+    return _watched(lambda **watch: resume(output, **watch, **given(options)), output, quiet)
+
+
+def _verify(output: str, repair: bool) -> int:
+    from blinddps_sci.engine.restore import verify
+
+    damaged = verify(output, repair=repair)
+    for unit, wrong in damaged.items():
+        print(f"unit {unit}: {' '.join(wrong.split())}")
+    end = "; they were restored again" if damaged and repair else ""
+    print(f"{output}: {len(damaged)} units are damaged{end}")
+    return FAILED if damaged and not repair else 0
+
+
+def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
+    """Do a restoration with a progress bar, say how it went, and return the exit code."""
+    from tqdm import tqdm
+
+    from blinddps_sci.engine.budget import cost
+    from blinddps_sci.engine.driver import Event
+    from blinddps_sci.engine.job import Job
+    from blinddps_sci.engine.restore import quarantined
+    from blinddps_sci.engine.summary import describe_job, describe_result
+    from blinddps_sci.errors import QuarantineWarning
+    from blinddps_sci.tiling import describe
+
+    # The bar appears when the run starts: what is refused before that prints one line only.
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuarantineWarning)
+        jobs: list[Job] = []
+        bars: list[Any] = []
+
+        def announce(job: Job) -> None:
+            jobs.append(job)
+            if quiet:
+                return
+            print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
+            total = job.plan.n_units * job.steps
+            bars.append(stack.enter_context(tqdm(total=total, unit="step", dynamic_ncols=True)))
+
+        def advance(event: Event) -> None:
+            for bar in bars:
+                bar.set_postfix_str(f"unit {event.unit + 1}/{event.units}", refresh=False)
+                bar.update(1 if event.progress is not None else jobs[-1].steps)
+
+        result = work(on_start=announce, callback=advance)
+    print(describe_result(Path(output), result))
+    lost = quarantined(output)
+    for unit, why in lost.items():
+        print(f"blinddps: unit {unit} is quarantined: {' '.join(why.split())}", file=sys.stderr)
+    return QUARANTINED if lost else 0
+
+
+def _plan(input: list[str], **options: Any) -> None:
+    from blinddps_sci.engine.budget import check_job, seconds_per_evaluation
+    from blinddps_sci.engine.restore import prepare_restore
+    from blinddps_sci.engine.summary import describe_job
+    from blinddps_sci.tiling import describe
+
+    job = prepare_restore(_source(input), given(options))
+    budget = check_job(job, Path.cwd(), seconds=seconds_per_evaluation(job))
+    print(f"{describe_job(job)}\nbudget: {describe(budget)}")
