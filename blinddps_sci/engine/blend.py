@@ -41,11 +41,16 @@ def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) 
         The unit to finish.
     draws_of : callable
         Returns the draws (S, h, w) over the data box of the unit of a number; None for a neighbour that
-        has none, whose weight the others take over.
+        has none, whose weight the others take over. A unit of which nothing was measured has zero draws,
+        and its core none but NaN.
     """
     core = unit.core
     total: np.ndarray | None = None
     missing = np.zeros(core.shape)
+    own = draws_of(unit.index)
+    if own is None or not len(own):
+        nothing = np.full(core.shape, np.nan, dtype=np.float32)
+        return Blended(nothing, nothing)
     # In the order of their numbers: a sum of floats depends on its order.
     for number in sorted((unit.index, *plan.neighbours(unit))):
         other = plan.unit_at(number)
@@ -54,7 +59,7 @@ def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) 
         wy, wx = plan.blend_window(other)
         inside = common.within(other.data).slices
         weight = np.outer(wy, wx)[inside].astype(np.float64)
-        if draws is None:
+        if draws is None or not len(draws):
             missing[common.within(core).slices] += weight
             continue
         if total is None:

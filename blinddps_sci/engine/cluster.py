@@ -7,8 +7,8 @@ load the networks themselves, once. What a worker marked as done is done, whatev
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,11 @@ _QUEUED = 2
 
 _LOOK = 1.0
 """Seconds after which workers, deadlines and the wish to stop are looked at, if nothing ends before."""
+
+_RESTART = 60.0
+"""Seconds in which a worker that was ended must be back."""
+
+Work = Callable[[str, Task], dict[str, Any]]
 
 _SETTINGS = {
     # We count attempts ourselves.
@@ -91,7 +96,10 @@ class _Flight:
 
     client: Client
     folder: RunFolder
+    work: Work
+    deadline: float | None
     tasks: dict[Future[Any], Task] = field(default_factory=dict)
+    late: set[Future[Any]] = field(default_factory=set)
 
     @property
     def room(self) -> int:
@@ -102,7 +110,7 @@ class _Flight:
     def submit(self, task: Task) -> None:
         # A name of its own for every try, which no scheduler knows of this run or another.
         key = f"{task.phase}-{task.unit}-{uuid.uuid4().hex}"
-        future = self.client.submit(run_task_at, str(self.folder.path), task, key=key, pure=False)
+        future = self.client.submit(self.work, str(self.folder.path), task, key=key, pure=False)
         self.tasks[future] = task
 
     def landed(self) -> list[Future[Any]]:
@@ -117,7 +125,10 @@ class _Flight:
         """Return how a future's task ended, and forget the future."""
         task = self.tasks.pop(future)
         error = future.exception() if future.status == "error" else None
-        if future.status == "finished":
+        if future in self.late and not self.folder.is_done(task.phase, task.unit):
+            error = TimeoutError(f"not done after the deadline of {self.deadline:g} s")
+            result = Outcome(task, error=error)
+        elif future.status == "finished":
             result = Outcome(task, record=future.result())
         elif self.folder.is_done(task.phase, task.unit):
             result = Outcome(task, record=self.folder.record(task.phase, task.unit))
@@ -126,11 +137,39 @@ class _Flight:
             waited = error is None or isinstance(error, KilledWorker)
             begun = not waited or self.folder.has_begun(task.phase, task.unit, task.attempt)
             result = Outcome(task, error=error or RuntimeError(f"the task was {future.status}"), begun=begun)
+        self.late.discard(future)
         future.release()
         return result
 
+    def restart_late(self) -> None:
+        """End the workers whose task is at work for longer than it may be; others take their place."""
+        if self.deadline is None:
+            return
+        late = {
+            future.key: future
+            for future, task in self.tasks.items()
+            if future not in self.late
+            and (self.folder.seconds_at_work(task.phase, task.unit) > self.deadline)
+        }
+        if not late:
+            return
+        self.late.update(late.values())
+        at_work = self.client.processing()
+        stuck = [worker for worker, keys in at_work.items() if not late.keys().isdisjoint(keys)]
+        # Without a nanny there is nobody to restart a worker: its task is given up all the same.
+        with suppress(Exception):
+            self.client.restart_workers(stuck, timeout=_RESTART, raise_for_error=False)
+        self.client.cancel(list(late.values()))
 
-def run_on(client: Client, folder: RunFolder, agenda: Agenda) -> Generator[Outcome, None, None]:
+
+def run_on(
+    client: Client,
+    folder: RunFolder,
+    agenda: Agenda,
+    *,
+    deadline: float | None = None,
+    work: Work = run_task_at,
+) -> Generator[Outcome, None, None]:
     """Do the tasks on a client's workers and yield how each ended; the caller tells the agenda.
 
     Parameters
@@ -141,8 +180,12 @@ def run_on(client: Client, folder: RunFolder, agenda: Agenda) -> Generator[Outco
         The run.
     agenda : Agenda
         What is to be done.
+    deadline : float, optional
+        Seconds that a task may take; a worker that takes longer is ended.
+    work : callable
+        What workers do with the run's folder and a task.
     """
-    flight = _Flight(client, folder)
+    flight = _Flight(client, folder, work, deadline)
     try:
         while True:
             while flight.room > 0 and (task := agenda.take()) is not None:
@@ -151,5 +194,6 @@ def run_on(client: Client, folder: RunFolder, agenda: Agenda) -> Generator[Outco
                 return
             for future in flight.landed():
                 yield flight.outcome(future)
+            flight.restart_late()
     finally:
         client.cancel(list(flight.tasks))

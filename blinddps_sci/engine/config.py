@@ -50,6 +50,9 @@ class RestoreConfig(BaseModel):
     prior: str = Field("generic", description="domain label (astro, micro, generic, unlabelled) or weights")
     kernel_prior: str = Field("shipped", description="shipped, weights, uniform or gaussian")
     psf: Literal["per-tile", "smooth", "shared"] = Field("smooth", description="how the PSF may vary")
+    psf_units: int = Field(
+        64, ge=1, description="units of a plane, spread evenly, that estimate a shared PSF (split)"
+    )
     psf_size: int = Field(32, ge=3, le=256, description="side of the PSF, pixels")
     psf_file: str | None = Field(None, description="known PSF (FITS, TIFF or npy): not blind")
     sampler: Literal["split", "dps"] = Field(
@@ -77,6 +80,12 @@ class RestoreConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
     workers: int | None = Field(None, ge=1, description="Dask workers to start on this machine")
     scheduler: str | None = Field(None, description="address of a Dask scheduler whose workers do the work")
+    deadline: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds after which a worker's task is given up as stuck",
+    )
     keep_trajectory: int = Field(0, ge=0, description="snapshots of the sampling to keep")
     memory_limit: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="memory to stay below, GiB"

@@ -19,7 +19,7 @@ import torch
 
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.run_folder import RunFolder, folders_of
+from blinddps_sci.engine.run_folder import Phase, RunFolder, folders_of
 from blinddps_sci.engine.serial import Outcome, run_serially
 from blinddps_sci.engine.spec import Spec
 from blinddps_sci.engine.tasks import run_task
@@ -38,16 +38,19 @@ _PACKAGES = ("blinddps-sci", "torch", "numpy", "zarr", "astropy")
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of a run, given to the caller's callback after every step, or every unit of a worker.
+    """Progress of a run, given to the caller's callback after every step, and after every task.
 
     Parameters
     ----------
+    phase : str
+        ``estimate``, ``restore`` or ``blend``.
     unit, units : int
         Unit at work (from 0) and units in all.
     progress : Progress, optional
-        Of the sampler inside the unit; None if a worker has restored the unit as a whole.
+        Of the sampler inside the unit; None once the task as a whole is done.
     """
 
+    phase: Phase
     unit: int
     units: int
     progress: Progress | None = None
@@ -133,15 +136,15 @@ def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -
     agenda = _agenda(job, folder)
     trajectory = Trajectory(job.config.keep_trajectory, job.margin)
 
-    def tell(unit: int, progress: Progress | None = None) -> None:
-        if unit == 0 and progress is not None:
+    def tell(task: Task, progress: Progress | None) -> None:
+        if task.unit == 0 and progress is not None:
             trajectory.record(progress)
         if callback is not None:
-            _call(callback, Event(unit, job.plan.n_units, progress))
+            _call(callback, Event(task.phase, task.unit, job.plan.n_units, progress))
 
     try:
         with _outcomes(run, agenda, tell) as outcomes:
-            last = _follow(agenda, folder, outcomes)
+            last = _follow(agenda, folder, outcomes, tell)
     except _CallerError as ended:
         folder.log("stopped")
         raise ended.error from None
@@ -158,25 +161,33 @@ def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -
 
 
 def _agenda(job: Job, folder: RunFolder) -> Agenda:
-    """Return what is left to do; the neighbours of units that were given up are blended anew."""
+    """Return what is left to do; what was made without the units that were given up is made anew."""
+    evidence = job.evidence
     for lost in folder.quarantine:
-        for unit in job.plan.neighbours(job.plan.unit_at(lost)):
-            folder.unmark("blend", unit)
-    folder.write_quarantine({})
-    restored = {unit for unit in folder.marked("restore") if folder.has_draws(unit)}
-    return Agenda(job.plan, restored, set(folder.marked("blend")))
+        # A shared kernel has evidence enough without it.
+        served = evidence.serves(lost) if evidence.psf == "smooth" else (lost,)
+        for unit in served:
+            folder.drop("restore", unit)
+            for other in (unit, *job.plan.neighbours(job.plan.unit_at(unit))):
+                folder.unmark("blend", other)
+        folder.take_back(lost)
+    estimated, restored = (
+        {unit for unit in folder.marked(phase) if folder.is_done(phase, unit)}
+        for phase in ("estimate", "restore")
+    )
+    return Agenda(evidence, estimated, restored, set(folder.marked("blend")))
 
 
 @contextmanager
 def _outcomes(
-    run: Run, agenda: Agenda, tell: Callable[[int, Progress | None], None]
+    run: Run, agenda: Agenda, tell: Callable[[Task, Progress | None], None]
 ) -> Iterator[Iterator[Outcome]]:
-    """Do the tasks where the options say, and tell how far they are."""
+    """Do the tasks where the options say, and tell of their steps where they can be seen."""
     config = run.job.config
     if config.workers is None and config.scheduler is None:
 
         def work(task: Task) -> dict[str, Any]:
-            return run_task(run.job, run.folder, run.store, task, lambda p: tell(task.unit, p))
+            return run_task(run.job, run.folder, run.store, task, lambda p: tell(task, p))
 
         yield run_serially(agenda, work)
         return
@@ -186,16 +197,9 @@ def _outcomes(
     with (
         connected(config.scheduler) if config.scheduler else local_cluster(config.workers or 1) as client,
         # Closed before the client is, so that what is still in flight can be cancelled.
-        closing(run_on(client, run.folder, agenda)) as outcomes,
+        closing(run_on(client, run.folder, agenda, deadline=config.deadline)) as outcomes,
     ):
-        yield _told(outcomes, tell)
-
-
-def _told(outcomes: Iterator[Outcome], tell: Callable[[int, Progress | None], None]) -> Iterator[Outcome]:
-    for outcome in outcomes:
-        if outcome.error is None and outcome.task.phase == "restore":
-            tell(outcome.task.unit, None)
-        yield outcome
+        yield outcomes
 
 
 class _CallerError(BaseException):
@@ -213,40 +217,49 @@ def _call(callback: Callable[[Event], None], event: Event) -> None:
         raise _CallerError(error) from error
 
 
-def _follow(agenda: Agenda, folder: RunFolder, outcomes: Iterator[Outcome]) -> BaseException | None:
+def _follow(
+    agenda: Agenda,
+    folder: RunFolder,
+    outcomes: Iterator[Outcome],
+    tell: Callable[[Task, Progress | None], None],
+) -> BaseException | None:
     """Keep agenda and journal up to date with what comes back; return the last error, if any."""
     last: BaseException | None = None
     for outcome in outcomes:
         task = outcome.task
-        if folder.stop_file.exists():
-            folder.stop_file.unlink()
-            raise KeyboardInterrupt(f"{folder.stop_file} was there")
         if outcome.error is None:
             folder.log("done", phase=task.phase, **(outcome.record or {}))
             for unit in agenda.finish(task):
-                folder.drop_draws(unit)
-            continue
-        if not outcome.begun:
+                folder.drop("restore", unit)
+            tell(task, None)
+        elif not outcome.begun:
             agenda.retry(task, begun=False)
-            continue
-        last = outcome.error
-        why = f"{type(last).__name__}: {last}"
-        trace = "".join(traceback.format_exception(last))
-        folder.log("failed", phase=task.phase, unit=task.unit, attempt=task.attempt, error=why, trace=trace)
-        if task.attempt + 1 < ATTEMPTS and not isinstance(last, BlindDpsError):
-            agenda.retry(task)
-            continue
-        agenda.give_up(task.unit, why)
-        folder.drop_draws(task.unit)
-        folder.write_quarantine(agenda.given_up)
+        else:
+            last = outcome.error
+            _fail(agenda, folder, task, last)
+        if folder.stop_file.exists():
+            folder.stop_file.unlink()
+            raise KeyboardInterrupt(f"{folder.stop_file} was there")
     return last
+
+
+def _fail(agenda: Agenda, folder: RunFolder, task: Task, error: BaseException) -> None:
+    """Try a task that failed once more, or give its unit up."""
+    why = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    folder.log("failed", phase=task.phase, unit=task.unit, attempt=task.attempt, error=why, trace=trace)
+    if task.attempt + 1 < ATTEMPTS and not isinstance(error, BlindDpsError):
+        agenda.retry(task)
+        return
+    agenda.give_up(task.unit, why)
+    folder.drop("restore", task.unit)
+    folder.give_up(task.unit, why)
 
 
 def _finish(agenda: Agenda, folder: RunFolder, store: ResultStore) -> None:
     """Build the pyramid and say what came out."""
     store.build_pyramid()
     lost, total = agenda.given_up, agenda.plan.n_units
-    folder.write_quarantine(lost)
     folder.log("end", quarantined=len(lost))
     if not lost:
         store.finish()

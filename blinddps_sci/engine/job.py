@@ -20,6 +20,7 @@ import torch
 from xarray import Dataset
 
 from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.errors import ConfigError, InputError, PriorError
@@ -33,10 +34,10 @@ from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Raised whenever the same configuration would give another answer."""
 
-_ELSEWHERE = {"compile", "device", "memory_limit", "scheduler", "workers"}
+_ELSEWHERE = {"compile", "deadline", "device", "memory_limit", "scheduler", "workers"}
 """Options that say where and how fast, and not what."""
 
 _SAMPLE_SIDE = 1024
@@ -106,16 +107,24 @@ class Job:
         return self.draws if self.config.sampler == "dps" else max(self.config.chains, self.config.samples)
 
     @property
+    def estimates(self) -> bool:
+        """Whether kernels are estimated first and images drawn later, or both in one go."""
+        return self.config.sampler == "split" and self.known_psf is None
+
+    @property
+    def evidence(self) -> Evidence:
+        """Whose estimates of the kernels each unit is restored with."""
+        return Evidence(self.plan, self.config.psf if self.estimates else None, self.config.psf_units)
+
+    @property
     def steps(self) -> int:
-        """Steps of every unit: the split sampler first estimates the kernels, then restores."""
-        blind = self.known_psf is None
-        return self.config.steps * (2 if self.config.sampler == "split" and blind else 1)
+        """Steps of every unit."""
+        return self.config.steps * (2 if self.estimates else 1)
 
     @property
     def evaluations(self) -> int:
         """Calls of the image prior for every tile."""
-        blind_split = self.config.sampler == "split" and self.known_psf is None
-        return self.config.steps * (self.draws + (self.config.chains if blind_split else 0))
+        return self.config.steps * (self.draws + (self.config.chains if self.estimates else 0))
 
     @property
     def margin(self) -> int:

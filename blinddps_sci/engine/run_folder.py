@@ -18,10 +18,12 @@ import numpy as np
 
 __all__ = ["PHASES", "Phase", "RunFolder", "folders_of"]
 
-Phase = Literal["restore", "blend"]
+Phase = Literal["estimate", "restore", "blend"]
 
-PHASES: tuple[Phase, ...] = ("restore", "blend")
-"""What is done with every unit, in order."""
+PHASES: tuple[Phase, ...] = ("estimate", "restore", "blend")
+"""What is done with every unit, in order; a known PSF is not estimated."""
+
+_QUARANTINE = "quarantine"
 
 _FAN = 256
 """Markers and draws are spread over so many folders: file systems slow down with 100 000 in one."""
@@ -65,6 +67,7 @@ class RunFolder:
         for phase in PHASES:
             for number in range(_FAN):
                 (self.path / phase / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+        (self.path / _QUARANTINE).mkdir(exist_ok=True)
 
     def compact(self) -> None:
         """Join the markers of a finished run in one file, and remove them and all draws."""
@@ -114,6 +117,13 @@ class RunFolder:
         file = self._marker(phase, unit).with_suffix(".begun")
         return file.exists() and file.read_text() == str(attempt)
 
+    def seconds_at_work(self, phase: Phase, unit: int) -> float:
+        """Return for how long a worker has been at work on a phase of a unit; zero if none is."""
+        try:
+            return time.time() - self._marker(phase, unit).with_suffix(".begun").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def mark(self, phase: Phase, unit: int, record: dict[str, Any]) -> None:
         """Say that a phase of a unit is done, with what is known of it."""
         self._replace(self._marker(phase, unit), json.dumps(record))
@@ -129,7 +139,7 @@ class RunFolder:
 
     def is_done(self, phase: Phase, unit: int) -> bool:
         """Return whether what a phase of a unit makes is there, besides its marker."""
-        return self.is_marked(phase, unit) and (phase != "restore" or self.has_draws(unit))
+        return self.is_marked(phase, unit) and (phase == "blend" or self._array(phase, unit).exists())
 
     def record(self, phase: Phase, unit: int) -> dict[str, Any]:
         """Return what a marker says."""
@@ -140,27 +150,26 @@ class RunFolder:
         """Yield the units of which a phase is done, in no order."""
         return (int(path.stem) for path in (self.path / phase).glob("*/*.json"))
 
-    # --- draws ---
+    # --- what phases leave for the next ---
 
-    def save_draws(self, unit: int, draws: np.ndarray) -> None:
-        """Keep a unit's draws (S, h, w) until its neighbours are blended."""
-        partial = self._draws(unit).with_suffix(".partial")
+    def save(self, phase: Phase, unit: int, values: np.ndarray) -> None:
+        """Keep what a phase of a unit found: chains' kernels (C, N, K, K), draws of the image (S, h, w)."""
+        partial = self._array(phase, unit).with_suffix(".npy.partial")
         with partial.open("wb") as file:
-            np.save(file, draws)
-        partial.replace(self._draws(unit))
+            np.save(file, values)
+        partial.replace(self._array(phase, unit))
 
-    def load_draws(self, unit: int) -> np.ndarray:
-        """Return a unit's draws, mapped into memory."""
-        draws: np.ndarray = np.load(self._draws(unit), mmap_mode="r")
-        return draws
+    def load(self, phase: Phase, unit: int) -> np.ndarray | None:
+        """Return what a phase of a unit found, mapped into memory; None if it is not there."""
+        try:
+            values: np.ndarray = np.load(self._array(phase, unit), mmap_mode="r")
+        except FileNotFoundError:
+            return None
+        return values
 
-    def has_draws(self, unit: int) -> bool:
-        """Return whether a unit's draws are there."""
-        return self._draws(unit).exists()
-
-    def drop_draws(self, unit: int) -> None:
-        """Remove a unit's draws."""
-        self._draws(unit).unlink(missing_ok=True)
+    def drop(self, phase: Phase, unit: int) -> None:
+        """Remove what a phase of a unit found."""
+        self._array(phase, unit).unlink(missing_ok=True)
 
     # --- journal ---
 
@@ -174,22 +183,30 @@ class RunFolder:
         file = self.path / "journal.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    # --- quarantine ---
+
     @property
     def quarantine(self) -> dict[int, str]:
-        """Units that were given up in the run that wrote it last, and why."""
-        file = self.path / "quarantine.json"
-        found = json.loads(file.read_text()) if file.exists() else {}
-        return {int(unit): why for unit, why in found.items()}
+        """Units that were given up, and why."""
+        files = sorted((self.path / _QUARANTINE).glob("*.json"))
+        return {int(file.stem): json.loads(file.read_text())["why"] for file in files}
 
-    def write_quarantine(self, units: dict[int, str]) -> None:
-        """Replace the list of the units that were given up."""
-        self._replace(self.path / "quarantine.json", json.dumps(units, indent=1))
+    def give_up(self, unit: int, why: str) -> None:
+        """Put a unit into quarantine."""
+        self._replace(self._lost(unit), json.dumps({"why": why}))
+
+    def take_back(self, unit: int) -> None:
+        """Let a unit out of quarantine."""
+        self._lost(unit).unlink(missing_ok=True)
+
+    def _lost(self, unit: int) -> Path:
+        return self.path / _QUARANTINE / f"{unit:09d}.json"
 
     def _marker(self, phase: Phase, unit: int) -> Path:
         return self.path / phase / f"{unit % _FAN:02x}" / f"{unit:09d}.json"
 
-    def _draws(self, unit: int) -> Path:
-        return self.path / "restore" / f"{unit % _FAN:02x}" / f"{unit:09d}.npy"
+    def _array(self, phase: Phase, unit: int) -> Path:
+        return self.path / phase / f"{unit % _FAN:02x}" / f"{unit:09d}.npy"
 
     @staticmethod
     def _replace(path: Path, text: str) -> None:

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from blinddps_sci.engine.agenda import Task
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
-from blinddps_sci.engine.unit import UnitResult, run_unit
+from blinddps_sci.engine.unit import UnitResult, estimate_unit, node_places, restore_unit
+from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
 from blinddps_sci.sampling.posterior import Progress
+from blinddps_sci.sampling.reconcile import KernelField, reconcile
 
 __all__ = ["digest", "frame_of", "run_task", "run_task_at"]
 
@@ -63,7 +66,9 @@ def run_task(
         Called after every step of the sampler.
     """
     begin = time.perf_counter()
-    if task.phase == "restore":
+    if task.phase == "estimate":
+        found = _estimate(job, run, task.unit, callback)
+    elif task.phase == "restore":
         found = _restore(job, run, store, task.unit, callback)
     else:
         found = _blend(job, run, store, task.unit)
@@ -79,19 +84,44 @@ def run_task(
     return record
 
 
+def _estimate(
+    job: Job, run: RunFolder, unit: int, callback: Callable[[Progress], None] | None
+) -> dict[str, Any]:
+    chains = estimate_unit(job, unit, callback)
+    run.save("estimate", unit, chains)
+    return {"chains": len(chains)}
+
+
 def _restore(
     job: Job, run: RunFolder, store: ResultStore, unit: int, callback: Callable[[Progress], None] | None
 ) -> dict[str, Any]:
-    result = run_unit(job, unit, callback)
-    run.save_draws(unit, result.images)
+    field = _field(job, run, unit) if job.estimates else None
+    result = restore_unit(job, unit, field, callback)
+    run.save("restore", unit, result.images)
     flags = _write_unit(job, store, result)
-    return {"masked": int(result.mask.sum()), "dq": digest(flags)}
+    outliers = [] if field is None else field.outliers.nonzero().flatten().tolist()
+    return {"masked": int(result.mask.sum()), "dq": digest(flags), "outliers": outliers}
+
+
+def _field(job: Job, run: RunFolder, unit: int) -> KernelField | None:
+    """Return the kernels of a unit, agreed with those of others; None if nothing was measured."""
+    chains, places = [], []
+    for other in job.evidence.of(unit):
+        found = run.load("estimate", other)
+        if found is not None and len(found):
+            chains.append(torch.from_numpy(np.array(found)))
+            places.append(node_places(job, other, found.shape[1]))
+        elif other == unit:
+            return None
+    if not chains:
+        raise InputError(f"unit {unit}: no unit of its plane has given an estimate of the PSF")
+    return reconcile(chains, places, job.config.psf)
 
 
 def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[str, Any]:
-    """Blend a unit with those of its neighbours that have draws: the others were given up."""
+    """Blend a unit with those of its neighbours that have draws: the others were given up or are empty."""
     unit = job.plan.unit_at(number)
-    blended = blend(job.plan, unit, lambda other: run.load_draws(other) if run.has_draws(other) else None)
+    blended = blend(job.plan, unit, lambda other: run.load("restore", other))
     where = job.index(unit.plane)
     y, x = unit.core.slices
     store.write_region("image", where, y, x, blended.mean)

@@ -254,6 +254,17 @@ class Plan:
         near = (first + iy * columns + ix for iy in _reaching(y, unit.iy) for ix in _reaching(x, unit.ix))
         return tuple(index for index in near if index != unit.index)
 
+    def adjacent(self, unit: Unit) -> tuple[int, ...]:
+        """Return the numbers of the up to eight units of its plane that touch this one."""
+        rows, columns = self.unit_grid
+        first = unit.index - unit.iy * columns - unit.ix
+        near = (
+            first + iy * columns + ix
+            for iy in range(max(unit.iy - 1, 0), min(unit.iy + 2, rows))
+            for ix in range(max(unit.ix - 1, 0), min(unit.ix + 2, columns))
+        )
+        return tuple(index for index in near if index != unit.index)
+
     def largest_tile(self) -> tuple[int, int]:
         """Return the largest height and the largest width of the tiles."""
         y, x = (

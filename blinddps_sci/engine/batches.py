@@ -1,0 +1,75 @@
+"""Draws in batches that fit the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from blinddps_sci.sampling.posterior import Posterior, Status
+
+__all__ = ["in_batches", "out_of_memory"]
+
+
+def in_batches(samples: int, draw: Callable[[int, int], Posterior]) -> Posterior:
+    """Make draws in one batch, or in as few as the memory allows: it is halved when it does not suffice.
+
+    Parameters
+    ----------
+    samples : int
+        Draws S in all.
+    draw : callable
+        Given the number of the first draw and how many, makes them. What a draw is depends on its number
+        alone, up to rounding.
+
+    Returns
+    -------
+    Posterior
+        Of all S.
+
+    Raises
+    ------
+    torch.OutOfMemoryError, MemoryError, RuntimeError
+        If not even a single draw fits.
+    """
+    batch, parts = samples, list[Posterior]()
+    first = 0
+    while first < samples:
+        count = min(batch, samples - first)
+        try:
+            parts.append(draw(first, count))
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or count == 1:
+                raise
+            batch = (count + 1) // 2
+            failed = True
+        else:
+            first += count
+            failed = False
+        # After the exception is gone, which holds on to what did not fit.
+        if failed and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory did not suffice, on a GPU or on the processor."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # The processor's allocator has no class of its own.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _joined(parts: Sequence[Posterior]) -> Posterior:
+    def joined(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.cat([value[name] for value in values]) for name in values[0]}
+
+    whole = all(part.status is Status.COMPLETE for part in parts)
+    return Posterior(
+        samples=joined([part.samples for part in parts]),
+        chi2=torch.cat([part.chi2 for part in parts]),
+        status=Status.COMPLETE if whole else Status.NOT_FINITE,
+        evaluations=sum(part.evaluations for part in parts),
+        states=joined([part.states for part in parts]),
+    )

@@ -1,0 +1,215 @@
+"""One unit as an inverse problem: what was measured, what is unknown, and how they hang together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blinddps_sci.engine.job import Job
+from blinddps_sci.io import Window, read_window
+from blinddps_sci.likelihoods.base import Likelihood
+from blinddps_sci.operators.blur import FieldBlur, NodeWindow
+from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
+from blinddps_sci.sampling.dps import Dps
+from blinddps_sci.sampling.noise import Site, Stream
+from blinddps_sci.sampling.sample import Sampler
+from blinddps_sci.sampling.split import Split
+from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
+from blinddps_sci.tiling.plan import Tile, Unit
+
+__all__ = ["Scene", "read_scene"]
+
+_HEADROOM = (-1.5, 4.0)
+"""Limits of the image's clean estimate: stars may be brighter than the stretch's range."""
+
+_GUIDANCE = 4.0
+"""Largest weight of the data, chosen on images held out from training."""
+
+_CALIBRATED = 0.3
+"""Weight of the data times the noise on the network's domain at which the draws of an exact Gaussian
+prior spread as its posterior does (see ``docs/method.md``)."""
+
+_IMAGE_NOISE = (1.0, 0.02)
+_KERNEL_NOISE = (1.0, 0.02)
+"""First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
+
+_DETAIL = 0.3
+"""Detail of the images about which the split sampler linearises: with less the kernels come out too
+narrow, with more too wide, the more so the larger the image; chosen on images held out from training."""
+
+_FIRST_WIDTH = 0.1
+"""Standard deviation of the first kernel, as a share of its side."""
+
+_SLICES = 65536
+"""Every frame and slice has noise of its own; more slices than a stack can have."""
+
+_NODE_PITCH = 256
+"""Distance at which the noise of neighbouring kernels is drawn: the side of the largest kernel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The inverse problem of one unit.
+
+    Parameters
+    ----------
+    unit, tiles : Unit, tuple of Tile
+        Which.
+    window : Window
+        Its input.
+    data : Tensor, (1, 1, h, w)
+        The same, on the device.
+    likelihood : Likelihood
+        Its noise.
+    operator : FieldBlur
+        From ``image`` and ``kernel`` to the data.
+    image : Unknown
+        Its image, over its canvas.
+    kernel : Unknown, optional
+        Its kernels, one for each tile or one for all of them; None if the PSF is known.
+    sampler : Split or Dps
+        The method.
+    stream : Stream
+        Identity of its plane, for the noise.
+    """
+
+    unit: Unit
+    tiles: tuple[Tile, ...]
+    window: Window
+    data: Tensor
+    likelihood: Likelihood
+    operator: FieldBlur
+    image: Unknown
+    kernel: Unknown | None
+    sampler: Sampler
+    stream: Stream
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel of it was measured."""
+        return bool(self.window.mask.all())
+
+
+def read_scene(job: Job, number: int) -> Scene:
+    """Read a unit's input and pose its problem.
+
+    Parameters
+    ----------
+    job : Job
+        The restoration.
+    number : int
+        Which unit, from 0.
+    """
+    unit = job.plan.unit_at(number)
+    tiles = job.plan.tiles(unit)
+    index = job.index(unit.plane)
+    window = read_window(job.dataset, index, *unit.data.slices)
+    data = torch.from_numpy(window.data).to(job.device)[None, None]
+    likelihood = job.noise.likelihood(window, job.device)
+    single = job.config.psf == "shared" or job.known_psf is not None or len(tiles) == 1
+    return Scene(
+        unit=unit,
+        tiles=tiles,
+        window=window,
+        data=data,
+        likelihood=likelihood,
+        operator=FieldBlur(_whole(unit) if single else _node_windows(unit, tiles), margin=job.margin),
+        image=_image(job, unit, tiles, window),
+        kernel=None if job.known_psf is not None else _kernel(job, tiles[:1] if single else tiles),
+        sampler=_sampler(job, unit, likelihood, data),
+        stream=Stream(
+            job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)
+        ),
+    )
+
+
+def _sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor) -> Sampler:
+    if job.config.sampler == "split":
+        return Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+    unit_of_data = ImageMap(job.stretch).unit
+    calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
+    return Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
+
+
+def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unknown:
+    canvas = unit.canvas
+    fused = FusedPrior(
+        job.image_prior,
+        [
+            TileWindow(
+                *tile.box.within(canvas).slices,
+                torch.from_numpy(np.outer(tile.window_y, tile.window_x)).to(job.device),
+            )
+            for tile in tiles
+        ],
+    )
+    return Unknown(
+        fused,
+        (1, canvas.height, canvas.width),
+        physical=ImageMap(job.stretch),
+        clamp=_HEADROOM,
+        start=_first_guess(job, window),
+        noise_range=_IMAGE_NOISE,
+        detail=_DETAIL,
+        sites=(Site(canvas.y0, canvas.x0),),
+    )
+
+
+def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
+    # The split sampler reconciles and centres the kernels of its chains when they are all there.
+    dps = job.config.sampler == "dps"
+    mixing = _neighbour_mixing(nodes) if dps and job.config.psf == "smooth" and len(nodes) > 1 else None
+    physical = KernelMap(
+        centred=dps, mixing=None if mixing is None else mixing.to(job.device), power=job.kernel_power
+    )
+    size = job.config.psf_size
+    return Unknown(
+        PlanewisePrior(job.kernel_prior),
+        (len(nodes), size, size),
+        physical=physical,
+        start=physical.inverse(_round_kernel(size).to(job.device)),
+        noise_range=_KERNEL_NOISE,
+        sites=tuple(Site(tile.index[0] * _NODE_PITCH, tile.index[1] * _NODE_PITCH) for tile in nodes),
+    )
+
+
+def _first_guess(job: Job, window: Window) -> Tensor:
+    """Return the data on the network's domain, continued over the canvas by reflection, (1, 1, H, W)."""
+    usable = window.data[~window.mask]
+    level = float(np.median(usable)) if usable.size else 0.0
+    filled = np.pad(np.where(window.mask, level, window.data), job.margin, mode="symmetric")
+    guess: Tensor = job.stretch.forward(torch.from_numpy(filled.astype(np.float32)))
+    return guess.clamp(*_HEADROOM)[None, None].to(job.device)
+
+
+def _round_kernel(size: int) -> Tensor:
+    """Return a broad Gaussian kernel (1, 1, K, K), where the chains begin."""
+    offsets = torch.arange(size) - size // 2
+    line = torch.exp(-0.5 * (offsets / (_FIRST_WIDTH * size)) ** 2)
+    return (line[:, None] * line)[None, None] / line.sum() ** 2
+
+
+def _node_windows(unit: Unit, tiles: tuple[Tile, ...]) -> list[NodeWindow]:
+    """Return the tiles' windows restricted to the unit's data, in data pixels."""
+    seen = [tile.cropped(unit.data) for tile in tiles]
+    corners = [tile.box.within(unit.data) for tile in seen]
+    return [
+        NodeWindow(corner.y0, corner.x0, tile.window_y, tile.window_x)
+        for tile, corner in zip(seen, corners, strict=True)
+    ]
+
+
+def _whole(unit: Unit) -> list[NodeWindow]:
+    height, width = unit.data.shape
+    return [NodeWindow(0, 0, np.ones(height, dtype=np.float32), np.ones(width, dtype=np.float32))]
+
+
+def _neighbour_mixing(tiles: tuple[Tile, ...]) -> Tensor:
+    """Return row-stochastic weights (N, N) that average each kernel with its direct neighbours."""
+    places = torch.tensor([tile.index for tile in tiles], dtype=torch.float32)
+    offset = (places[:, None] - places[None]).abs()
+    weights = (1 - 0.5 * offset).clamp(min=0).prod(dim=-1)
+    return weights / weights.sum(dim=1, keepdim=True)
