@@ -57,6 +57,13 @@ class ZarrReader:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
+    @classmethod
+    def of(cls, folder: Path) -> ZarrReader:
+        """Return the reader of the array in a folder, as it is now."""
+        version = _fingerprint(str(folder))
+        array = _array(str(folder), version, os.getpid())
+        return cls(str(folder), version, np.dtype(array.dtype), tuple(array.shape))
+
     def read(self, key: Key) -> np.ndarray[Any, np.dtype[Any]]:
         """Read one window; see `Reader.read`."""
         if _fingerprint(self.path) != self.version:
@@ -184,10 +191,9 @@ def _stack(
     where: Path, array: zarr.Array[Any], layout: Layout, attrs: dict[str, Any], name: str
 ) -> xr.Dataset:
     """Lazy dataset of one array."""
-    dtype = np.dtype(array.dtype)
-    version = _fingerprint(str(where))
-    view = View(ZarrReader(str(where), version, dtype, tuple(array.shape)), layout.order, layout.fixed)
-    check_image(view.shape, dtype, name)
+    reader = ZarrReader.of(where)
+    view = View(reader, layout.order, layout.fixed)
+    check_image(view.shape, view.dtype, name)
     coded = {key: array.attrs.get(key) for key in ("scale_factor", "add_offset", "_FillValue")}
     numbers = {
         k: float(v) for k, v in coded.items() if isinstance(v, int | float) and not isinstance(v, bool)
@@ -199,8 +205,8 @@ def _stack(
     known = {
         "source": [name],
         **attrs,
-        "dtype_on_disk": dtype.str,
-        "identity": {"files": [{"name": name, "metadata": version, "sample": _sample(lazy)}]},
+        "dtype_on_disk": view.dtype.str,
+        "identity": {"files": [{"name": name, "metadata": reader.version, "sample": _sample(lazy)}]},
     }
     chunks = {dim: int(array.chunks[axis]) for dim, axis in zip(layout.dims, layout.order, strict=True)}
     return to_dataset({"data": lazy}, layout.dims, known, chunks)

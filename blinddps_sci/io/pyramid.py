@@ -7,7 +7,7 @@ time, so that memory does not grow with the image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import zarr
 
 from blinddps_sci.io.ngff import IMAGES
 from blinddps_sci.io.result_layout import make_level
+from blinddps_sci.io.shards import key_slices
 
 __all__ = ["SMALLEST", "add_levels", "halve", "level_sizes"]
 
@@ -48,21 +49,26 @@ def halve(image: Array) -> Array:
 
     Parameters
     ----------
-    image : ndarray, float32, (h, w)
+    image : ndarray, float32, (..., h, w)
         NaN where there is no value.
 
     Returns
     -------
-    ndarray, float32, (ceil(h / 2), ceil(w / 2))
+    ndarray, float32, (..., ceil(h / 2), ceil(w / 2))
         Mean of the pixels that are there; NaN where there is none of the four.
     """
-    height, width = image.shape
-    padded = np.pad(image, ((0, height % 2), (0, width % 2)), constant_values=np.nan)
-    quads = padded.astype(np.float64).reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    there = ~np.isnan(quads)
-    count = there.sum(axis=(1, 3))
-    total = np.where(there, quads, 0.0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    *lead, height, width = image.shape
+    total = np.zeros((*lead, -(-height // 2), -(-width // 2)))
+    count = np.zeros(total.shape, np.uint8)
+    for y, x in itertools.product((0, 1), repeat=2):
+        corner = image[..., y::2, x::2]
+        there = ~np.isnan(corner)
+        # At odd borders the last pixels have no second row or column.
+        part = (..., slice(corner.shape[-2]), slice(corner.shape[-1]))
+        np.add(total[part], corner, out=total[part], where=there)
+        count[part] += there
+    with np.errstate(invalid="ignore"):
+        return (total / count).astype(np.float32)
 
 
 def add_levels(root: zarr.Group, facts: Mapping[str, Any], shard: int, chunk: int) -> int:
@@ -98,18 +104,10 @@ def add_levels(root: zarr.Group, facts: Mapping[str, Any], shard: int, chunk: in
         for variable in IMAGES:
             source: Any = root[f"scale{level - 1}/{variable}"]
             target: Any = root[f"scale{level}/{variable}"]
-            for window in _windows(target.shape, target.shards):
+            for window in key_slices(target.shape, target.shards):
                 finer = (*window[:-2], *_doubled(window[-2:], source.shape[-2:]))
                 target[window] = halve(np.asarray(source[finer]))
     return len(levels)
-
-
-def _windows(shape: tuple[int, ...], shards: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Index of every shard: integers, then two slices."""
-    planes: Iterator[tuple[int, ...]] = itertools.product(*(range(n) for n in shape[:-2]))
-    rows, columns = (range(0, n, side) for n, side in zip(shape[-2:], shards[-2:], strict=True))
-    for position, y, x in itertools.product(planes, rows, columns):
-        yield (*position, slice(y, min(y + shards[-2], shape[-2])), slice(x, min(x + shards[-1], shape[-1])))
 
 
 def _doubled(window: tuple[slice, ...], limits: tuple[int, ...]) -> tuple[slice, ...]:

@@ -1,4 +1,4 @@
-"""Writing whole keys of a Zarr array, the only way in which a result is ever written.
+"""Writing whole keys of a Zarr array, the only way in which a store is ever written.
 
 A key is a shard, or a chunk of an array without shards; each has one writer, so that processes never
 meet. Everything that `ResultStore` writes goes through `write_keys`.
@@ -7,6 +7,7 @@ meet. Everything that `ResultStore` writes goes through `write_keys`.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,24 @@ from numpy.typing import ArrayLike
 
 from blinddps_sci.errors import OutputError
 
-__all__ = ["write_keys"]
+__all__ = ["key_slices", "write_keys"]
+
+
+def key_slices(shape: Sequence[int], sides: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Yield the block of every key of an array, the last axis fastest.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array.
+    sides : sequence of int
+        Of a key.
+    """
+    spans = (
+        [slice(start, min(start + side, size)) for start in range(0, size, side)]
+        for size, side in zip(shape, sides, strict=True)
+    )
+    return itertools.product(*spans)
 
 
 def write_keys(folder: Path, array: Any, key: tuple[int | slice, ...], values: ArrayLike) -> None:
@@ -79,5 +97,5 @@ def _span(what: str, part: int | slice, size: int, side: int) -> tuple[int, int]
     if step != 1 or not 0 <= start < stop <= size:
         raise OutputError(f"{what} = {start}:{stop} does not lie in 0:{size}")
     if start % side or (stop % side and stop != size):
-        raise OutputError(f"{what} = {start}:{stop} cuts a shard; one begins every {side} pixels in 0:{size}")
+        raise OutputError(f"{what} = {start}:{stop} cuts a shard; one begins every {side} in 0:{size}")
     return start, stop
