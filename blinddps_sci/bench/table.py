@@ -155,20 +155,18 @@ def draw_costs(summary: Sequence[Row], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    drawn = [row for row in summary if row["psnr"] is not None]
-    for i, row in enumerate(sorted(drawn, key=lambda row: float(row["seconds"] or 0))):
-        # Methods of like cost are neighbours: their names go above and below.
-        beside = (6, 5) if i % 2 else (6, -13)
+    for row in summary:
+        if row["psnr"] is None:
+            continue
         if row["method"] == "blurred":
-            axis.axhline(row["psnr"], color="0.6", linestyle="--")
-            place, anchor = (0.0, row["psnr"]), axis.get_yaxis_transform()
+            axis.axhline(row["psnr"], color="0.6", linestyle="--", label=row["method"])
         else:
             # A clock of milliseconds; zero has no place on the axis.
-            place, anchor = (max(row["seconds"], 1e-3), row["psnr"]), axis.transData
-            axis.plot(*place, "o")
-        axis.annotate(row["method"], place, xycoords=anchor, xytext=beside, textcoords="offset points")
+            axis.plot(max(row["seconds"], 1e-3), row["psnr"], "o", label=row["method"])
     axis.set_xscale("log")
-    axis.margins(x=0.3, y=0.1)
+    axis.margins(x=0.1, y=0.1)
+    if axis.has_data():
+        figure.legend(loc="outside right upper")
     axis.set_xlabel("median time of a restoration, seconds")
     axis.set_ylabel("median PSNR, dB")
     figure.savefig(path, dpi=120, format="png")
