@@ -21,7 +21,7 @@ from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import Phase, RunFolder, folders_of
 from blinddps_sci.engine.serial import Outcome, run_serially
-from blinddps_sci.engine.spec import Spec
+from blinddps_sci.engine.spec import write_spec
 from blinddps_sci.engine.tasks import run_task
 from blinddps_sci.engine.trajectory import Trajectory
 from blinddps_sci.errors import BlindDpsError, QuarantineWarning
@@ -112,7 +112,7 @@ def begin_run(job: Job, path: Path, *, source: Any = None, overwrite: bool = Fal
     shutil.rmtree(folders_of(path), ignore_errors=True)
     folder = RunFolder.beside(path, job.fingerprint)
     folder.create()
-    Spec.of(job, source).write(folder.spec)
+    write_spec(job, source, folder)
     folder.log("begin", units=job.plan.n_units, fingerprint=job.fingerprint)
     return Run(job, folder, store)
 

@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "spec.json"
 
     @property
+    def input(self) -> Path:
+        """The copy of an input that is no file, a Zarr store."""
+        return self.path / "input.zarr"
+
+    @property
     def store(self) -> Path:
         """The store that the run fills."""
         return self.path.parent.with_name(self.path.parent.name.removesuffix(".run"))
@@ -70,7 +75,7 @@ class RunFolder:
         (self.path / _QUARANTINE).mkdir(exist_ok=True)
 
     def compact(self) -> None:
-        """Join the markers of a finished run in one file, and remove them and all draws."""
+        """Join the markers of a finished run in one file; remove them, all draws and the copy of the input."""
         lines = (f"{json.dumps(record)}\n" for record in self.records())
         partial = self.path / "units.partial"
         with partial.open("w") as file:
@@ -78,6 +83,7 @@ class RunFolder:
         partial.replace(self.path / "units.jsonl")
         for phase in PHASES:
             shutil.rmtree(self.path / phase)
+        shutil.rmtree(self.input, ignore_errors=True)
 
     def expand(self) -> None:
         """Make the markers of a finished run again, so that it can go on; the reverse of `compact`."""

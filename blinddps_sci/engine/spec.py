@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blinddps_sci.engine.config import make_config
+import xarray as xr
+
+from blinddps_sci.engine.config import RestoreConfig, make_config
 from blinddps_sci.engine.job import Job, Resolved, prepare
 from blinddps_sci.engine.photometry import NoiseModel
+from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.spool import open_spool, spool
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
-__all__ = ["Spec", "read_spec"]
+__all__ = ["Spec", "read_spec", "write_spec"]
 
 _STRETCHES = {kind.__name__: kind for kind in (AsinhStretch, LinearStretch)}
+_MAY_BE_FILES = ("prior", "kernel_prior", "psf_file")
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,14 @@ class Spec:
     Parameters
     ----------
     source : list of str
-        Absolute paths of the input; empty for an array in memory, which no other process can open.
+        Absolute paths of the input.
+    spooled : bool
+        Whether the source is the copy that the run made of an array in memory; HDU, channel and region have
+        been selected in it.
     config : dict
-        The resolved options.
+        The resolved options, as they were given: the fingerprint is of these.
+    files : dict of str to str
+        Absolute paths of the options that name a file.
     stretch, noise : dict
         Measured once, on the whole stack.
     fingerprint : str
@@ -38,29 +48,27 @@ class Spec:
     """
 
     source: list[str]
+    spooled: bool
     config: dict[str, Any]
+    files: dict[str, str]
     stretch: dict[str, Any]
     noise: dict[str, Any]
     fingerprint: str
 
     @classmethod
-    def of(cls, job: Job, source: Any) -> Spec:
-        """Return the spec of a job that was prepared from ``source``."""
-        given = source if isinstance(source, list | tuple) else [source]
-        named = all(isinstance(item, str | os.PathLike) for item in given)
+    def of(cls, job: Job, source: list[str], *, spooled: bool = False) -> Spec:
+        """Return the spec of a job whose stack can be opened from ``source``."""
+        config = job.config.model_dump(mode="json")
+        files = {name: Path(config[name]) for name in _MAY_BE_FILES if config[name] is not None}
         return cls(
-            source=[str(Path(item).absolute()) for item in given] if named else [],
-            config=job.config.model_dump(mode="json"),
+            source=source,
+            spooled=spooled,
+            config=config,
+            files={name: str(path.absolute()) for name, path in files.items() if path.is_file()},
             stretch={"kind": type(job.stretch).__name__, **asdict(job.stretch)},
             noise=asdict(job.noise),
             fingerprint=job.fingerprint,
         )
-
-    def write(self, path: Path) -> None:
-        """Write the spec to a file, atomically."""
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=1))
-        partial.replace(path)
 
     def job(self, changes: Mapping[str, Any] | None = None) -> Job:
         """Make the job.
@@ -73,26 +81,57 @@ class Spec:
         Raises
         ------
         InputError
-            If the input was an array in memory, or the answer would be another: input, weights or
-            package have changed since, or an option was given that decides it.
+            If the answer would be another: input, weights or package have changed since, or an option was
+            given that decides it.
         """
-        if not self.source:
-            raise InputError(
-                "the input was an array in memory, which no other process can open; restore it again, or "
-                "save it to a file first"
-            )
         config = make_config({**self.config, **(changes or {})})
-        source = self.source if len(self.source) > 1 else self.source[0]
-        dataset = open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
+        unchanged = [name for name in self.files if getattr(config, name) == self.config[name]]
+        found = config.model_copy(update={name: self.files[name] for name in unchanged})
         stretch = dict(self.stretch)
         kind = _STRETCHES[stretch.pop("kind")]
-        job = prepare(dataset, config, Resolved(kind(**stretch), NoiseModel(**self.noise)))
+        job = prepare(self._stack(config), found, Resolved(kind(**stretch), NoiseModel(**self.noise)))
+        given = job.config.model_copy(update={name: self.config[name] for name in unchanged})
+        job = replace(job, config=given)
         if job.fingerprint != self.fingerprint:
             raise InputError(
                 f"the run {self.fingerprint} cannot go on: its input, weights, package or options have "
                 f"changed since (they give {job.fingerprint}); restore again, with --overwrite"
             )
         return job
+
+    def _stack(self, config: RestoreConfig) -> xr.Dataset:
+        if self.spooled:
+            return open_spool(Path(self.source[0]))
+        source = self.source if len(self.source) > 1 else self.source[0]
+        return open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
+
+
+def write_spec(job: Job, source: Any, folder: RunFolder) -> None:
+    """Write the spec of a run into its folder, and a copy of an input that no other process can open.
+
+    Parameters
+    ----------
+    job : Job
+        From `prepare`.
+    source : path or sequence of paths or object
+        What its stack was opened from; anything but paths is copied.
+    folder : RunFolder
+        The run.
+
+    Raises
+    ------
+    OutputError
+        If the copy cannot be written.
+    """
+    given = source if isinstance(source, list | tuple) else [source]
+    if all(isinstance(item, str | os.PathLike) for item in given):
+        spec = Spec.of(job, [str(Path(item).expanduser().absolute()) for item in given])
+    else:
+        spool(job.dataset, folder.input)
+        spec = Spec.of(job, [folder.input.name], spooled=True)
+    partial = folder.spec.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(spec), indent=1))
+    partial.replace(folder.spec)
 
 
 def read_spec(path: Path) -> Spec:
@@ -104,6 +143,8 @@ def read_spec(path: Path) -> Spec:
         If the file is missing or damaged.
     """
     try:
-        return Spec(**json.loads(path.read_text()))
+        spec = Spec(**json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the spec of a run ({error})") from None
+    # A copy lies beside its spec, wherever that has been moved to.
+    return replace(spec, source=[str(path.parent / item) for item in spec.source])

@@ -130,7 +130,7 @@ def wrap_array(
     InputError
         If the array is too small or is not real.
     """
-    arrays = {}
+    arrays, chunks = {}, None
     for role, values in (("data", data), ("variance", variance), ("mask", mask)):
         if values is None:
             continue
@@ -141,11 +141,13 @@ def wrap_array(
         if role == "data":
             check_image(view.shape, variable.dtype, "the array")
             attrs = {**attrs, "dtype_on_disk": variable.dtype.str, "identity": array_identity(variable)}
+            if variable.chunks is not None:
+                chunks = {d: max(variable.chunks[a]) for d, a in zip(layout.dims, layout.order, strict=True)}
         if role == "mask":
             arrays[role] = LazyArray(view, np.dtype(bool), (), "the mask")
         else:
             arrays[role] = LazyArray(view, np.dtype(np.float32), (Scaled(),), f"the array's {role}")
-    return to_dataset(arrays, layout.dims, attrs)
+    return to_dataset(arrays, layout.dims, attrs, chunks)
 
 
 def open_xarray(source: xr.DataArray | xr.Dataset) -> xr.Dataset:
