@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from blinddps_sci.errors import ConfigError
 
-__all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "read_toml"]
+__all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "parse_shard", "read_toml"]
 
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
@@ -80,6 +80,9 @@ class RestoreConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random number")
     workers: int | None = Field(None, ge=1, description="Dask workers to start on this machine")
     scheduler: str | None = Field(None, description="address of a Dask scheduler whose workers do the work")
+    shard: str | None = Field(
+        None, description="part i/n of the units, for a job array: they share one .zarr output"
+    )
     deadline: float | None = Field(
         None,
         gt=0,
@@ -97,6 +100,13 @@ class RestoreConfig(BaseModel):
         parse_noise(value)
         return value
 
+    @field_validator("shard")
+    @classmethod
+    def _shard(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_shard(value)
+        return value
+
     @model_validator(mode="after")
     def _tiles(self) -> RestoreConfig:
         if self.overlap > self.tile // 2:
@@ -109,6 +119,20 @@ class RestoreConfig(BaseModel):
         if self.unit < self.tile:
             raise ValueError(f"unit {self.unit} is smaller than tile {self.tile}; raise unit or lower tile")
         return self
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return i and n of a shard ``i/n``, counted from 0.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise ValueError(f"shard {text!r} is not i/n with i from 0 to n - 1, such as 0/4")
+    return int(part), int(parts)
 
 
 def parse_noise(text: str) -> tuple[str, tuple[float, ...]]:

@@ -5,35 +5,29 @@ Whatever ends a run, what is done is marked in the folder beside the store, and 
 
 from __future__ import annotations
 
-import shutil
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from blinddps_sci.engine.agenda import Agenda, Task
+from blinddps_sci.engine.begin import Run, begin_run
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.run_folder import Phase, RunFolder, folders_of
+from blinddps_sci.engine.run_folder import Phase, RunFolder
 from blinddps_sci.engine.serial import Outcome, run_serially
-from blinddps_sci.engine.spec import write_spec
 from blinddps_sci.engine.tasks import run_task
 from blinddps_sci.engine.trajectory import Trajectory
 from blinddps_sci.errors import BlindDpsError, QuarantineWarning
-from blinddps_sci.io.result import ResultStore, create_result
+from blinddps_sci.io.result import ResultStore
 from blinddps_sci.sampling.posterior import Progress
 
-__all__ = ["ATTEMPTS", "Event", "Run", "begin_run", "continue_run", "run_job"]
+__all__ = ["ATTEMPTS", "Event", "continue_run", "run_job"]
 
 ATTEMPTS = 3
 """How often a task is tried before its unit is given up; one that is refused by its input only once."""
-
-_PACKAGES = ("blinddps-sci", "torch", "numpy", "zarr", "astropy")
 
 
 @dataclass(frozen=True)
@@ -54,25 +48,6 @@ class Event:
     unit: int
     units: int
     progress: Progress | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that has a store and a folder.
-
-    Parameters
-    ----------
-    job : Job
-        What is done.
-    folder : RunFolder
-        What is known of it.
-    store : ResultStore
-        What it fills, writable.
-    """
-
-    job: Job
-    folder: RunFolder
-    store: ResultStore
 
 
 def run_job(
@@ -106,19 +81,8 @@ def run_job(
     return continue_run(begin_run(job, path, source=source, overwrite=overwrite), callback=callback)
 
 
-def begin_run(job: Job, path: Path, *, source: Any = None, overwrite: bool = False) -> Run:
-    """Make the store and the folder of a run; see `run_job`."""
-    store = _create(job, path, overwrite)
-    shutil.rmtree(folders_of(path), ignore_errors=True)
-    folder = RunFolder.beside(path, job.fingerprint)
-    folder.create()
-    write_spec(job, source, folder)
-    folder.log("begin", units=job.plan.n_units, fingerprint=job.fingerprint)
-    return Run(job, folder, store)
-
-
 def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -> ResultStore:
-    """Do what is left of a run and return its store, complete.
+    """Do what is left of a run and return its store, complete; of a shard, do what it can do now.
 
     Parameters
     ----------
@@ -151,8 +115,10 @@ def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -
     except BaseException:
         folder.log("stopped")
         raise
-    if last is not None and len(agenda.given_up) == job.plan.n_units:
+    if last is not None and len(agenda.given_up) == len(job.units):
         raise last
+    if job.config.shard is not None:
+        return store  # the last word is with a process that does what all shards have left
     trajectory.write(store)
     _finish(agenda, folder, store)
     # Beside the store: a file inside that is no part of Zarr makes its readers warn.
@@ -162,8 +128,9 @@ def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -
 
 def _agenda(job: Job, folder: RunFolder) -> Agenda:
     """Return what is left to do; what was made without the units that were given up is made anew."""
-    evidence = job.evidence
-    for lost in folder.quarantine:
+    evidence, quarantine = job.evidence, folder.quarantine
+    elsewhere = {unit: why for unit, why in quarantine.items() if unit not in job.units}
+    for lost in quarantine.keys() - elsewhere.keys():
         # A shared kernel has evidence enough without it.
         served = evidence.serves(lost) if evidence.psf == "smooth" else (lost,)
         for unit in served:
@@ -175,7 +142,8 @@ def _agenda(job: Job, folder: RunFolder) -> Agenda:
         {unit for unit in folder.marked(phase) if folder.is_done(phase, unit)}
         for phase in ("estimate", "restore")
     )
-    return Agenda(evidence, estimated, restored, set(folder.marked("blend")))
+    blended = set(folder.marked("blend"))
+    return Agenda(evidence, estimated, restored, blended, job.units, elsewhere)
 
 
 @contextmanager
@@ -268,38 +236,3 @@ def _finish(agenda: Agenda, folder: RunFolder, store: ResultStore) -> None:
     sentence = f"{len(lost)} of {total} units are quarantined; the first is {first}: {lost[first]}"
     store.finish(sentence)
     warnings.warn(f"{store.path}: {sentence}", QuarantineWarning, stacklevel=4)
-
-
-def _create(job: Job, path: Path, overwrite: bool) -> ResultStore:
-    plan, leading = job.plan, job.leading
-    node_y, node_x = plan.nodes()
-    return create_result(
-        path,
-        template=job.dataset,
-        node_y=node_y,
-        node_x=node_x,
-        frames=leading.get("t", 1) * leading.get("z", 1),
-        channels=leading.get("c", 1),
-        kernel_size=plan.kernel_size,
-        shard=plan.unit,
-        chunk=_chunk(plan.unit),
-        attrs=_provenance(job),
-        overwrite=overwrite,
-    )
-
-
-def _chunk(unit: int) -> int:
-    """Return the largest divisor of the unit's side of 64 to 256 pixels, or the side itself."""
-    return max((size for size in range(64, 257) if unit % size == 0), default=unit)
-
-
-def _provenance(job: Job) -> dict[str, Any]:
-    return {
-        **job.summary,
-        "fingerprint": job.fingerprint,
-        "versions": {name: version(name) for name in _PACKAGES},
-        "device": str(job.device),
-        "threads": torch.get_num_threads(),
-        "batch": job.draws,
-        "draws": job.draws,
-    }

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from xarray import Dataset
 
-from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.config import RestoreConfig, parse_shard
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
@@ -37,7 +37,7 @@ __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 ALGORITHM = 5
 """Raised whenever the same configuration would give another answer."""
 
-_ELSEWHERE = {"compile", "deadline", "device", "memory_limit", "scheduler", "workers"}
+_ELSEWHERE = {"compile", "deadline", "device", "memory_limit", "scheduler", "shard", "workers"}
 """Options that say where and how fast, and not what."""
 
 _SAMPLE_SIDE = 1024
@@ -110,6 +110,13 @@ class Job:
     def estimates(self) -> bool:
         """Whether kernels are estimated first and images drawn later, or both in one go."""
         return self.config.sampler == "split" and self.known_psf is None
+
+    @property
+    def units(self) -> range:
+        """The units that are this process's to do: all, or those of its shard."""
+        total = self.plan.n_units
+        i, n = (0, 1) if self.config.shard is None else parse_shard(self.config.shard)
+        return range(total * i // n, total * (i + 1) // n)
 
     @property
     def evidence(self) -> Evidence:

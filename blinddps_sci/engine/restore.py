@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blinddps_sci.engine.begin import Run, begin_run, join_run
 from blinddps_sci.engine.budget import check_job
 from blinddps_sci.engine.config import make_config, read_toml
-from blinddps_sci.engine.driver import Event, Run, begin_run, continue_run
+from blinddps_sci.engine.driver import Event, continue_run
 from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
 from blinddps_sci.engine.spec import read_spec
@@ -133,7 +134,11 @@ def restore(
             )
             return kept if isinstance(source, NDData) else kept.load()
     target = Path(output)
-    check_output(target, overwrite)
+    shared = options.get("shard") is not None
+    if not shared:
+        check_output(target, overwrite)
+    elif overwrite or target.suffix.lower() != ".zarr":
+        raise ConfigError("shards share one .zarr output, which none of them may overwrite; remove it first")
     job = prepare_restore(source, options)
     if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
         raise ConfigError(
@@ -142,6 +147,9 @@ def restore(
     check_job(job, target.parent)
     if on_start is not None:
         on_start(job)
+    if shared:
+        run = join_run(job, target, source=source)
+        return _everything(continue_run(run, callback=callback))
     run = begin_run(job, store_path_for(target), source=source, overwrite=overwrite)
     store = continue_run(run, callback=callback)
     answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
@@ -183,7 +191,7 @@ def resume(
     folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
     if store.status == "complete" and not folder.quarantine and target == store.path:
         return _everything(open_result(store.path))
-    run = _run_of(store, options)
+    run = _run_of(store, {"shard": None, **options})
     if on_start is not None:
         on_start(run.job)
     again = bool(folder.quarantine)  # its file is there already, without them
@@ -212,7 +220,7 @@ def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int, st
     BlindDpsError
         If the store has no run, or its input, its weights or the package have changed.
     """
-    run = _run_of(open_result(output, "r+"))
+    run = _run_of(open_result(output, "r+"), {"shard": None})
     damaged = dict(damaged_units(run))
     if repair and damaged:
         forget(run, set(damaged))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from blinddps_sci.engine.driver import Run
+from blinddps_sci.engine.begin import Run
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.tasks import digest
 from blinddps_sci.io.result import ResultStore

@@ -17,7 +17,8 @@ from distributed import Client, WorkerPlugin
 
 from blinddps_sci.engine import tasks
 from blinddps_sci.engine.cluster import local_cluster
-from blinddps_sci.engine.driver import ATTEMPTS, Run, begin_run, continue_run, run_job
+from blinddps_sci.engine.begin import Run, begin_run
+from blinddps_sci.engine.driver import ATTEMPTS, continue_run, run_job
 from blinddps_sci.errors import ConfigError, QuarantineWarning
 from blinddps_sci.io.result import ResultStore
 
