@@ -47,7 +47,7 @@ def workers_on(gpus: tuple[str, ...], count: int) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # a port that other runs of this machine do not have
             worker_class=partial(pinned_nanny, gpus),
         ) as cluster,
         Client(cluster) as client,
