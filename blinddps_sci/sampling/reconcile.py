@@ -1,7 +1,7 @@
 """From what chains found at every node to one field of kernels.
 
-Every node's chains know its kernel with an error of their own. What neighbours know helps, the less
-the farther they are and the more kernels vary over the field; both are read off the kernels themselves.
+Nodes are averaged with their neighbours, by how well their chains agree: a tile of empty sky says little
+of its kernel, and its chains differ as kernels do beforehand.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from blinddps_sci.sampling.posterior import spread
 __all__ = ["KernelField", "reconcile"]
 
 Model = Literal["per-tile", "smooth", "shared"]
+
+_FAR = 3.0
+"""How many times farther than the median a node is from those around it, to be an outlier."""
+
+_FEW = 5
+"""With fewer nodes none is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,40 +72,66 @@ def reconcile(chains: Sequence[Tensor], places: Sequence[Tensor], model: Model) 
     places : sequence of Tensor, (N, 2) each
         Row and column of the nodes in the grid of the whole field.
     model : {"per-tile", "smooth", "shared"}
-        Whether nodes are independent, alike the nearer they are, or one.
+        Whether nodes are independent, are averaged with the up to eight around them, or are all one.
 
     Returns
     -------
     KernelField
-        Of the first unit's nodes; of one node if it is shared.
+        Of the first unit's nodes; of one node if it is shared. The truth plays no part.
     """
     known = [(c, p) for c, p in zip(chains, places, strict=True) if len(c)]
     count = max(len(c) for c, _ in known)
     means = torch.cat([c.mean(dim=0) for c, _ in known])
-    errors = torch.cat([_error(c) for c, _ in known])
+    errors = _errors([c for c, _ in known])
     # A unit with fewer chains than others counts its own again.
     apart = torch.cat([(c - c.mean(dim=0))[torch.arange(count) % len(c)] for c, _ in known], dim=1)
-    where = torch.cat([p for _, p in known]).to(means)
-    outliers = torch.zeros(len(known[0][1]), dtype=torch.bool)
-    weights = _weights(errors, where, len(known[0][1]), model)
-    mean = torch.einsum("mn,nij->mij", weights, means).clamp(min=0)
+    weights = _nearness(torch.cat([p for _, p in known]).to(means), model) / errors
+    outliers = _outliers(means, weights)
+    usable = weights * ~outliers
+    # A node whose neighbours are all outliers has only itself to go by.
+    alone = usable.sum(dim=1, keepdim=True) == 0
+    weights = torch.where(alone, weights, usable)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    # What is negative is cut off at the end, of the mean: cut off every draw by itself, the noise
+    # about a faint kernel would add up to a pedestal.
+    mine = slice(1 if model == "shared" else len(known[0][1]))
+    mean = torch.einsum("mn,nij->mij", weights[mine], means).clamp(min=0)
     return KernelField(
-        mean / mean.sum(dim=(-2, -1), keepdim=True), torch.einsum("mn,cnij->cmij", weights, apart), outliers
+        mean=mean / mean.sum(dim=(-2, -1), keepdim=True),
+        deviations=torch.einsum("mn,cnij->cmij", weights[mine], apart),
+        outliers=outliers[: len(known[0][1])],
     )
 
 
-def _error(chains: Tensor) -> Tensor:
-    """Return the squared error of each node's mean over the chains, (N,); one if there is one chain."""
-    if len(chains) == 1:
-        return torch.ones(chains.shape[1])
-    return chains.var(dim=0).sum(dim=(-2, -1)) / len(chains)
+def _errors(chains: Sequence[Tensor]) -> Tensor:
+    """Return how uncertain each node's mean over its chains is, (N,), relative to the others.
+
+    The spread of a few chains is itself uncertain, and is drawn half way to that of the other nodes. A
+    single chain says nothing of its error; its nodes count as the others do.
+    """
+    spreads = [c.var(dim=0).sum(dim=(-2, -1)) / len(c) for c in chains if len(c) > 1]
+    usual = torch.cat(spreads).median() if spreads else torch.tensor(1.0)
+    usual = usual.clamp(min=torch.finfo(usual.dtype).tiny)
+    found = iter(spreads)
+    return torch.cat([(next(found) + usual) / 2 if len(c) > 1 else usual.expand(c.shape[1]) for c in chains])
 
 
-def _weights(errors: Tensor, places: Tensor, wanted: int, model: Model) -> Tensor:
-    """Return the weights (wanted, N) with which the nodes' kernels are averaged; rows sum to one."""
-    offset = (places[:wanted, None] - places).abs()
+def _nearness(places: Tensor, model: Model) -> Tensor:
+    """Return how much nodes say of each other, (N, N): one of themselves."""
     if model == "per-tile":
-        return torch.eye(len(places))[:wanted]
-    near = torch.ones(1, len(places)) if model == "shared" else (1 - 0.5 * offset).clamp(min=0).prod(dim=-1)
-    weights = near / errors
-    return weights / weights.sum(dim=1, keepdim=True)
+        return torch.eye(len(places))
+    if model == "shared":
+        return torch.ones(len(places), len(places))
+    offset = (places[:, None] - places).abs()
+    return (1 - 0.5 * offset).clamp(min=0).prod(dim=-1)
+
+
+def _outliers(means: Tensor, weights: Tensor) -> Tensor:
+    """Return which nodes, (N,), are far from what those around them say, compared with the others."""
+    others = weights * (1 - torch.eye(len(weights)))
+    known = others.sum(dim=1)
+    if len(means) < _FEW or not bool((known > 0).all()):
+        return torch.zeros(len(means), dtype=torch.bool)
+    expected = torch.einsum("mn,nij->mij", others / known[:, None], means)
+    distance = (means - expected).square().sum(dim=(-2, -1))
+    return distance > _FAR**2 * distance.median()
