@@ -150,7 +150,13 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> np.ndarray:
     flags[result.mask[inside]] |= DQ_BITS["masked_input"]
     flags[result.saturated[inside]] |= DQ_BITS["saturated"]
     store.write_region("dq", where, y, x, flags)
-    for i, tile in enumerate(job.plan.tiles(unit)):
-        store.write_psf(frame, channel, *tile.index, result.kernels[i], result.kernels_std[i])
-        store.write_chi2(frame, channel, *tile.index, float(result.chi2[i]))
+    tiles = job.plan.tiles(unit)
+    (top, left), (bottom, right) = tiles[0].index, tiles[-1].index
+    nodes = slice(top, bottom + 1), slice(left, right + 1)
+    kernels, stds, chi2 = (
+        found.reshape(bottom + 1 - top, right + 1 - left, *found.shape[1:])
+        for found in (result.kernels, result.kernels_std, result.chi2)
+    )
+    store.write_psf(frame, channel, *nodes, kernels, stds)
+    store.write_chi2(frame, channel, *nodes, chi2)
     return flags

@@ -16,7 +16,16 @@ import zarr
 
 from blinddps_sci.errors import ConfigError
 
-__all__ = ["DQ_BITS", "Geometry", "add_trajectory", "blocks", "make_arrays", "make_level", "node_positions"]
+__all__ = [
+    "DQ_BITS",
+    "Geometry",
+    "add_trajectory",
+    "blocks",
+    "make_arrays",
+    "make_level",
+    "node_positions",
+    "nodes_per_key",
+]
 
 DQ_BITS = {"masked_input": 1, "saturated": 2, "no_result": 4}
 """Bits of `dq`: the input pixel was masked; it was saturated; there is no result here, because the
@@ -94,6 +103,26 @@ def node_positions(values: Any, name: str) -> np.ndarray[Any, np.dtype[np.float6
     return nodes
 
 
+def nodes_per_key(nodes: np.ndarray[Any, np.dtype[np.float64]], shard: int) -> int:
+    """Nodes along an axis that may share a key, because whoever writes a shard writes all that lie in it.
+
+    Parameters
+    ----------
+    nodes : ndarray, float64, (n,)
+        From `node_positions`.
+    shard : int
+        Side in pixels.
+
+    Returns
+    -------
+    int
+        The nodes of a shard, if all shards have as many, the last one perhaps fewer; else one.
+    """
+    _, counts = np.unique(nodes // shard, return_counts=True)
+    alike = (counts[:-1] == counts[0]).all() and counts[-1] <= counts[0]
+    return int(counts[0]) if alike else 1
+
+
 def blocks(length: int, shard: int, chunk: int) -> tuple[int, int]:
     """Shard and chunk along an axis, no larger than they need be.
 
@@ -128,16 +157,15 @@ def make_arrays(root: zarr.Group, geometry: Geometry, facts: Mapping[str, Any]) 
     """
     make_level(root, 0, geometry.sizes, geometry.shard, geometry.chunk, facts)
     grid = (geometry.frames, geometry.channels, geometry.node_y.size, geometry.node_x.size)
+    key = (1, 1, *(nodes_per_key(nodes, geometry.shard) for nodes in (geometry.node_y, geometry.node_x)))
     size = geometry.kernel_size
     psf = root.create_group("psf")
     for name, what in (("kernel", "posterior mean PSF, sum one"), ("std", "posterior standard deviation")):
-        # One node per key: nodes are written by different processes.
-        node = (1, 1, 1, 1, size, size)
-        _float_array(psf, name, (*grid, size, size), node, None, PSF_DIMS, {"long_name": what})
+        _float_array(psf, name, (*grid, size, size), (*key, size, size), None, PSF_DIMS, {"long_name": what})
     _positions(psf, geometry.node_y, geometry.node_x)
     quality = root.create_group("quality")
     _float_array(
-        quality, "chi2", grid, (1, 1, 1, 1), None, TILE_DIMS, {"long_name": "reduced chi-squared of the tile"}
+        quality, "chi2", grid, key, None, TILE_DIMS, {"long_name": "reduced chi-squared of the tile"}
     )
     if geometry.tilt_y is not None and geometry.tilt_x is not None:
         tilt = root.create_group("tilt")

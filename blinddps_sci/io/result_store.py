@@ -34,6 +34,7 @@ SENTENCES = {"running": "The run has not finished.", "complete": "The run is com
 """The statuses, and what is said if nothing better is known."""
 
 Status = Literal["running", "complete"]
+Nodes = int | slice
 
 
 @dataclass(frozen=True)
@@ -137,42 +138,47 @@ class ResultStore:
         self._write(f"scale0/{name}", (*(index[dim] for dim in lead), y, x), array)
 
     def write_psf(
-        self, frame: int, channel: int, iy: int, ix: int, kernel: ArrayLike, std: ArrayLike | None = None
+        self, frame: int, channel: int, iy: Nodes, ix: Nodes, kernel: ArrayLike, std: ArrayLike | None = None
     ) -> None:
-        """Write the PSF of one node.
+        """Write the PSFs of the nodes of whole keys: of those that lie in a shard.
 
         Parameters
         ----------
-        frame, channel, iy, ix : int
-            Which PSF.
-        kernel : array_like, (K, K)
-            Non-negative, sum one, centre at ``K // 2``; stored as float32.
-        std : array_like, (K, K), optional
+        frame, channel : int
+            Which plane.
+        iy, ix : int or slice
+            Which nodes.
+        kernel : array_like, (n_y, n_x, K, K)
+            Non-negative, sum one, centre at ``K // 2``; stored as float32. An integer has no axis here.
+        std : array_like, (n_y, n_x, K, K), optional
             Its standard deviation.
 
         Raises
         ------
         OutputError
-            If there is no such node, the shape is wrong, or the store cannot be written.
+            If there are no such nodes, they share a key with others, the shape is wrong, or the store
+            cannot be written.
         """
         for name, values in (("psf/kernel", kernel), ("psf/std", std)):
             if values is not None:
                 self._write(name, (frame, channel, iy, ix, slice(None), slice(None)), values)
 
-    def write_chi2(self, frame: int, channel: int, iy: int, ix: int, chi2: float) -> None:
-        """Write the reduced chi-squared of one tile.
+    def write_chi2(self, frame: int, channel: int, iy: Nodes, ix: Nodes, chi2: ArrayLike) -> None:
+        """Write the reduced chi-squared of the tiles of whole keys; see `write_psf`.
 
         Parameters
         ----------
-        frame, channel, iy, ix : int
-            Which tile.
-        chi2 : float
+        frame, channel : int
+            Which plane.
+        iy, ix : int or slice
+            Which tiles.
+        chi2 : array_like, (n_y, n_x)
             Of posterior samples; expected one.
 
         Raises
         ------
         OutputError
-            If there is no such tile or the store cannot be written.
+            As `write_psf`.
         """
         self._write("quality/chi2", (frame, channel, iy, ix), chi2)
 

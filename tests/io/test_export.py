@@ -93,10 +93,14 @@ def restore(path: Path, template: xr.Dataset, **options: Any) -> ResultStore:
                 store.write_region("image", index, *where, block + 1)
                 store.write_region("std", index, *where, np.full(block.shape, 2.0))
                 store.write_region("dq", index, *where, (block > 55000) * 2)
-    for node in np.ndindex(*store.array("quality/chi2").shape):
-        kernel = node_kernel(*node[2:], known["kernel_size"])
-        store.write_psf(*node, kernel, np.zeros_like(kernel))
-        store.write_chi2(*node, 1.0 + sum(node))
+    frames, channels, rows, columns = store.array("quality/chi2").shape
+    kernels = np.array(
+        [[node_kernel(iy, ix, known["kernel_size"]) for ix in range(columns)] for iy in range(rows)]
+    )
+    chi2 = 1.0 + np.add.outer(np.arange(rows), np.arange(columns))
+    for frame, channel in np.ndindex(frames, channels):
+        store.write_psf(frame, channel, slice(None), slice(None), kernels, np.zeros_like(kernels))
+        store.write_chi2(frame, channel, slice(None), slice(None), chi2 + frame + channel)
     store.finish()
     return store
 
@@ -535,10 +539,9 @@ def test_photutils_reads_grids_of_every_shape(tmp_path: Path, rows: int, columns
     store = create_result(
         tmp_path / "o.zarr", template=template, node_y=y, node_x=x, kernel_size=9, shard=512
     )
-    for iy, ix in np.ndindex(rows, columns):
-        kernel = np.zeros((9, 9))
-        kernel[4, 4], kernel[3, 4] = 100 + iy, 1 + ix
-        store.write_psf(0, 0, iy, ix, kernel / kernel.sum())
+    kernels = np.zeros((rows, columns, 9, 9))
+    kernels[:, :, 4, 4], kernels[:, :, 3, 4] = 100 + np.arange(rows)[:, None], 1 + np.arange(columns)
+    store.write_psf(0, 0, slice(None), slice(None), kernels / kernels.sum((2, 3), keepdims=True))
     export_psf(store, tmp_path / "o.fits")
     model = psf.GriddedPSFModel.read(tmp_path / "o.fits")
     for iy, ix in np.ndindex(rows, columns):
@@ -555,8 +558,9 @@ def test_a_node_without_a_psf_gets_the_nearest_ones(tmp_path: Path) -> None:
     )
     with pytest.raises(OutputError, match="no PSF yet"):
         export_psf(store, tmp_path / "o.fits")
-    store.write_psf(1, 0, 1, 0, node_kernel(0, 0, 8))
-    store.write_psf(1, 0, 0, 2, node_kernel(2, 1, 8))
+    kernels = np.full((2, 3, 8, 8), np.nan)
+    kernels[1, 0], kernels[0, 2] = node_kernel(0, 0, 8), node_kernel(2, 1, 8)
+    store.write_psf(1, 0, slice(None), slice(None), kernels)
     export_psf(store, tmp_path / "o.fits", frame=1)
     cube = fits.getdata(tmp_path / "o.fits")
     assert np.isfinite(cube).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack, result
@@ -25,6 +28,8 @@ from blinddps_sci.io.result import (
     output_path_for,
     store_path_for,
 )
+from blinddps_sci.io.result_layout import nodes_per_key
+from blinddps_sci.tiling.plan import Plan
 
 HEIGHT, WIDTH, SHARD, CHUNK = 100, 150, 64, 16
 
@@ -139,9 +144,11 @@ def test_a_write_touches_its_own_keys_only(tmp_path: Path, noise: np.ndarray) ->
     after = keys(store, "scale0/image")
     assert set(before) == set(after)
     assert {name for name in before if before[name] != after[name]} == {"c/1/0", "c/1/1"}
-    store.write_psf(0, 0, 1, 1, np.full((8, 8), 1 / 64))
-    assert set(keys(store, "psf/kernel")) == {"c/0/0/1/1/0/0"}
+    store.write_psf(0, 0, slice(0, 2), 1, np.full((2, 8, 8), 1 / 64))
+    assert set(keys(store, "psf/kernel")) == {"c/0/0/0/1/0/0"}
     assert keys(store, "psf/std") == {}
+    store.write_chi2(0, 0, slice(2, 3), slice(0, 1), [[1.0]])
+    assert set(keys(store, "quality/chi2")) == {"c/0/0/1/0"}
 
 
 @pytest.mark.parametrize("where", [(slice(0, 64), slice(0, 64)), (slice(64, 100), slice(128, 150))])
@@ -214,8 +221,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         store.write_region("weight", {"t": 0}, y, x, np.zeros((64, 64)))
     with pytest.raises(OutputError, match="node_y = 3:4 does not lie in 0:3"):
         store.write_psf(0, 0, 3, 0, np.zeros((8, 8)))
+    with pytest.raises(OutputError, match="node_y = 1:2 cuts a shard; one begins every 2 in 0:3"):
+        store.write_psf(0, 0, 1, 0, np.zeros((8, 8)))
     with pytest.raises(OutputError, match=r"shape \(9, 9\)"):
-        store.write_psf(0, 0, 0, 0, np.zeros((9, 9)))
+        store.write_psf(0, 0, 2, 0, np.zeros((9, 9)))
     with pytest.raises(OutputError, match="no array 'tilt/displacement'"):
         store.write_tilt(0, 0, np.zeros((1, 2)))
 
@@ -228,13 +237,46 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, noise: np.ndarray
         pickle.loads(packed).write_region("image", {}, *region, noise[region])
 
     def node(number: int) -> None:
-        pickle.loads(packed).write_psf(0, 0, *divmod(number, 2), np.full((8, 8), number), np.ones((8, 8)))
+        iy, ix = (slice(0, 2), slice(2, 3))[number // 2], number % 2
+        kernels = np.full((iy.stop - iy.start, 8, 8), number)
+        pickle.loads(packed).write_psf(0, 0, iy, ix, kernels, np.ones_like(kernels))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, regions(store)))
-        list(pool.map(node, range(6)))
+        list(pool.map(node, range(4)))
     np.testing.assert_array_equal(store.array("scale0/image")[...], noise)
-    np.testing.assert_array_equal(store.array("psf/kernel")[0, 0, :, :, 0, 0].ravel(), np.arange(6))
+    np.testing.assert_array_equal(store.array("psf/kernel")[0, 0, :, :, 0, 0], [[0, 1], [0, 1], [2, 3]])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    length=st.integers(8, 6000),
+    unit=st.integers(32, 1500),
+    tile=st.integers(16, 300),
+    overlap=st.integers(0, 150),
+)
+def test_no_key_of_psfs_has_two_writers(length: int, unit: int, tile: int, overlap: int) -> None:
+    try:
+        plan = Plan((length, length), 1, tile, overlap, unit, 8)
+    except ConfigError:
+        return
+    (axis, _), (nodes, _) = plan.axes, plan.nodes()
+    side = nodes_per_key(nodes, unit)
+    writers = Counter(node // side for node in range(axis.n_nodes))
+    for number in range(axis.n_units):
+        mine = [span.node for span in axis.spans(number)]
+        assert mine == list(range(mine[0], mine[0] + len(mine)))
+        # Whole keys of its own, and with units of one kind a single one.
+        assert {node // side for node in mine} == {number}
+        assert writers[number] == len(mine)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [([5, 40, 70, 110], 2), ([5, 40, 70], 2), ([5, 70, 90], 1), ([5, 40, 70, 130, 140], 1), ([5, 300], 1)],
+)
+def test_nodes_share_a_key_only_if_all_shards_have_as_many(nodes: list[float], expected: int) -> None:
+    assert nodes_per_key(np.array(nodes, float), 64) == expected
 
 
 def test_a_store_that_has_been_used_pickles(tmp_path: Path) -> None:
@@ -412,7 +454,7 @@ def test_a_store_open_for_reading_is_not_written(tmp_path: Path) -> None:
     store = open_result(tmp_path / "out.zarr")
     for write in (
         lambda: store.write_region("image", {}, slice(0, 64), slice(0, 64), np.zeros((64, 64))),
-        lambda: store.write_chi2(0, 0, 0, 0, 1.0),
+        lambda: store.write_chi2(0, 0, 2, 0, 1.0),
         lambda: store.finish(),
         lambda: store.build_pyramid(),
         lambda: store.update_attrs(a=1),

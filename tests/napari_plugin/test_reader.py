@@ -45,11 +45,12 @@ def store(tmp_path: Path) -> ResultStore:
     for c in range(2):
         for name, plane in (("image", image[c]), ("std", np.ones((40, 600)))):
             made.write_region(name, {"c": c}, slice(0, 40), slice(0, 600), plane)
+    kernels, chi2 = np.full((2, 3, 32, 32), np.nan), np.full((2, 3), np.nan)
     for number in range(5):
-        iy, ix = divmod(number, 3)
-        for frame in range(3):
-            made.write_psf(frame, 0, iy, ix, gaussian(32, 1.5 + number))
-            made.write_chi2(frame, 1, iy, ix, frame + number)
+        kernels[divmod(number, 3)], chi2[divmod(number, 3)] = gaussian(32, 1.5 + number), number
+    for frame in range(3):
+        made.write_psf(frame, 0, slice(None), slice(None), kernels)
+        made.write_chi2(frame, 1, slice(None), slice(None), chi2 + frame)
     made.build_pyramid()
     made.finish()
     return made
