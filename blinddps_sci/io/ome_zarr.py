@@ -27,6 +27,7 @@ from blinddps_sci.io.axes import Layout, axis_name, check_image, layout_of
 from blinddps_sci.io.files import reason
 from blinddps_sci.io.lazy import Key, LazyArray, View, to_dataset
 from blinddps_sci.io.pixel_size import physical
+from blinddps_sci.io.provenance import IMAGE_FACTS, RECORD
 from blinddps_sci.io.values import Scaled
 
 __all__ = ["ZarrReader", "is_zarr", "open_zarr"]
@@ -94,8 +95,9 @@ def open_zarr(path: str | os.PathLike[str]) -> xr.Dataset:
     ----------
     path : str or os.PathLike
         An OME-Zarr image (0.4 or 0.5; of a bioformats2raw container the first image), a result of
-        this package, an array, or a group with exactly one array of two or more axes. It may lie
-        inside a store, such as ``plate.zarr/A/1/0``.
+        this package (with the header and the world coordinates of its input), an array, or a group
+        with exactly one array of two or more axes. It may lie inside a store, such as
+        ``plate.zarr/A/1/0``.
 
     Returns
     -------
@@ -132,7 +134,10 @@ def _open(folder: Path) -> xr.Dataset:
     attrs = dict(node.attrs)
     ome = attrs.get("ome", attrs)
     if isinstance(ome, Mapping) and ome.get("multiscales"):
-        return _multiscale(folder, ome)
+        stack = _multiscale(folder, ome)
+        record: Any = attrs.get(RECORD, {})
+        stack.attrs.update({key: record[key] for key in IMAGE_FACTS if key in record})
+        return stack
     if isinstance(ome, Mapping) and ("plate" in ome or "well" in ome):
         raise InputError(
             f"{folder.name} is a plate or a well; give the folder of one image, such as {folder.name}/A/1/0"

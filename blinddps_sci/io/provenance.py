@@ -18,9 +18,21 @@ import numpy as np
 from blinddps_sci import __version__
 from blinddps_sci.errors import OutputError
 
-__all__ = ["INPUT_FACTS", "history_lines", "keyword_cards", "new_record", "plain", "summary"]
+__all__ = [
+    "IMAGE_FACTS",
+    "INPUT_FACTS",
+    "RECORD",
+    "history_lines",
+    "keyword_cards",
+    "new_record",
+    "plain",
+    "summary",
+]
 
 Card = tuple[str, Any, str]
+
+RECORD = "blinddps"
+"""Attribute of a result's group that holds the record of its run."""
 
 INPUT_FACTS = (
     "source", "format", "hdu", "unit", "dtype_on_disk", "pixel_scale", "pixel_unit", "z_scale", "channel",
@@ -28,6 +40,12 @@ INPUT_FACTS = (
     "mask_source", "wcs_header", "header", "primary_header",
 )  # fmt: skip
 """Attributes of `blinddps_sci.io.open_stack` that a result keeps."""
+
+IMAGE_FACTS = (
+    "unit", "pixel_scale", "pixel_unit", "z_scale", "channel", "channel_names", "region", "wcs_header",
+    "header", "primary_header",
+)  # fmt: skip
+"""Those that are as true of the restored image: its noise is not the detector's."""
 
 # They are cards of the exported file already.
 _NOT_HISTORY = {"wcs_header", "header", "primary_header", "created", "result_format"}

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io.ngff import ome_attributes
 from blinddps_sci.io.output_path import output_path_for, store_path_for
-from blinddps_sci.io.provenance import new_record
+from blinddps_sci.io.provenance import RECORD, new_record
 from blinddps_sci.io.result_layout import DQ_BITS, Geometry, make_arrays, node_positions
-from blinddps_sci.io.result_store import RECORD, SENTENCES, ResultStore, consolidate
+from blinddps_sci.io.result_store import SENTENCES, ResultStore, consolidate
 
 __all__ = [
     "DQ_BITS",

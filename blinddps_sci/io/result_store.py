@@ -20,15 +20,12 @@ from zarr.errors import ZarrUserWarning
 
 from blinddps_sci.errors import OutputError
 from blinddps_sci.io.ngff import ome_attributes
-from blinddps_sci.io.provenance import plain
+from blinddps_sci.io.provenance import RECORD, plain
 from blinddps_sci.io.pyramid import add_levels
 from blinddps_sci.io.result_layout import add_trajectory
 from blinddps_sci.io.shards import write_keys
 
-__all__ = ["RECORD", "SENTENCES", "ResultStore", "Status", "consolidate"]
-
-RECORD = "blinddps"
-"""Attribute of the group that holds the record of the run."""
+__all__ = ["SENTENCES", "ResultStore", "Status", "consolidate"]
 
 SENTENCES = {"running": "The run has not finished.", "complete": "The run is complete."}
 """The statuses, and what is said if nothing better is known."""

@@ -282,6 +282,29 @@ def test_axes_of_cubes(tmp_path: Path) -> None:
     assert to_ccddata(plane).wcs.naxis == 2
 
 
+def test_a_result_that_is_restored_again_keeps_its_place_on_the_sky(tmp_path: Path) -> None:
+    header = sky_header()
+    header["GAIN"], header["RDNOISE"] = 2.0, 5.0
+    path = write_input(tmp_path / "in.fits", header=header)
+    first = open_stack(path, region="20:280,40:300")
+    store = restore(tmp_path / "one.zarr", first)
+    again = open_stack(store.path)
+    for fact in ("unit", "pixel_scale", "pixel_unit", "region", "wcs_header", "header"):
+        assert again.attrs[fact] == first.attrs[fact]
+    assert "gain" in first.attrs
+    assert not {"gain", "read_noise", "saturation"} & set(again.attrs)
+    second = restore(tmp_path / "two.zarr", open_stack(store.path, region="10:210,5:255"))
+    export_fits(second, tmp_path / "two.fits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        before, after = WCS(fits.getheader(path)), WCS(fits.getheader(tmp_path / "two.fits", "SCI"))
+    np.testing.assert_allclose(after.all_pix2world(7, 9, 0), before.all_pix2world(52, 39, 0), rtol=1e-9)
+    assert second.attrs["region"] == [[30, 230], [45, 295]]
+    np.testing.assert_array_equal(
+        second.array("scale0/image")[...], fits.getdata(path)[30:230, 45:295].astype(np.float32) + 2
+    )
+
+
 def test_a_burst_has_tilts_and_loses_the_axis_of_time(tmp_path: Path) -> None:
     path = write_input(tmp_path / "burst.fits", (4, 40, 50))
     template = open_stack(path)
