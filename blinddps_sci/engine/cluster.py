@@ -10,12 +10,15 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
 from blinddps_sci.engine.agenda import Agenda, Task
+from blinddps_sci.engine.devices import gpus_for, pinned_nanny
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.serial import Outcome
 from blinddps_sci.engine.tasks import run_task_at
@@ -54,8 +57,25 @@ _SETTINGS = {
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Client]:
-    """Start workers on this machine, processes of one thread each, for as long as the context lasts."""
+def local_cluster(workers: int, *, device: str = "auto", dashboard: str | None = None) -> Iterator[Client]:
+    """Start workers on this machine, for as long as the context lasts.
+
+    Parameters
+    ----------
+    workers : int
+        How many processes, of one thread each; on a GPU each if there are any.
+    device : {"auto", "cpu", "cuda"}
+        Where they compute.
+    dashboard : str, optional
+        ``[address:]port`` of Dask's dashboard; without an address only this machine sees it.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer GPUs than workers, or a dashboard is asked for and bokeh is not installed.
+    """
+    if dashboard is not None and find_spec("bokeh") is None:
+        raise ConfigError("the dashboard needs bokeh: pip install bokeh")
     with (
         dask.config.set(_SETTINGS),
         LocalCluster(
@@ -63,8 +83,9 @@ def local_cluster(workers: int) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address=dashboard and (dashboard if ":" in dashboard else f"127.0.0.1:{dashboard}"),
             host="127.0.0.1",
+            worker_class=partial(pinned_nanny, gpus_for(workers, device)),
         ) as cluster,
         Client(cluster) as client,
     ):

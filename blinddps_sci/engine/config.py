@@ -15,7 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from blinddps_sci.errors import ConfigError
 
-__all__ = ["QUALITIES", "RestoreConfig", "make_config", "parse_noise", "parse_shard", "read_toml"]
+__all__ = [
+    "EXECUTION",
+    "QUALITIES",
+    "RestoreConfig",
+    "make_config",
+    "parse_noise",
+    "parse_shard",
+    "read_toml",
+]
 
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
@@ -30,6 +38,12 @@ QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     },
 }
 """What each preset of ``quality`` sets, by sampler."""
+
+
+EXECUTION = frozenset(
+    {"compile", "dashboard", "deadline", "device", "memory_limit", "scheduler", "shard", "workers"}
+)
+"""Options that say where and how fast, and not what: a run may go on with others."""
 
 
 class RestoreConfig(BaseModel):
@@ -88,6 +102,10 @@ class RestoreConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="seconds after which a worker's task is given up as stuck",
+    )
+    dashboard: str | None = Field(
+        None,
+        description="[address:]port of Dask's dashboard, seen by this machine alone unless told; needs bokeh",
     )
     keep_trajectory: int = Field(0, ge=0, description="snapshots of the sampling to keep")
     memory_limit: float | None = Field(

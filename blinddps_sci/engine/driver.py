@@ -162,8 +162,13 @@ def _outcomes(
     # Dask is not needed for a run without it.
     from blinddps_sci.engine.cluster import connected, local_cluster, run_on
 
+    cluster = (
+        connected(config.scheduler)
+        if config.scheduler
+        else local_cluster(config.workers or 1, device=config.device, dashboard=config.dashboard)
+    )
     with (
-        connected(config.scheduler) if config.scheduler else local_cluster(config.workers or 1) as client,
+        cluster as client,
         # Closed before the client is, so that what is still in flight can be cancelled.
         closing(run_on(client, run.folder, agenda, deadline=config.deadline)) as outcomes,
     ):

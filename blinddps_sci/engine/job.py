@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from xarray import Dataset
 
-from blinddps_sci.engine.config import RestoreConfig, parse_shard
+from blinddps_sci.engine.config import EXECUTION, RestoreConfig, parse_shard
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
@@ -36,9 +36,6 @@ __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
 ALGORITHM = 5
 """Raised whenever the same configuration would give another answer."""
-
-_ELSEWHERE = {"compile", "deadline", "device", "memory_limit", "scheduler", "shard", "workers"}
-"""Options that say where and how fast, and not what."""
 
 _SAMPLE_SIDE = 1024
 _UNINFORMATIVE: dict[str, Prior] = {"uniform": UniformPrior(), "gaussian": IndependentGaussianPrior()}
@@ -143,7 +140,7 @@ class Job:
         """Everything that decides the answer, as plain values."""
         return {
             "algorithm": ALGORITHM,
-            "config": self.config.model_dump(mode="json", exclude=_ELSEWHERE),
+            "config": self.config.model_dump(mode="json", exclude=set(EXECUTION)),
             "input": self.dataset.attrs.get("identity", {}),
             "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
             "noise": asdict(self.noise),

@@ -173,8 +173,7 @@ def resume(
     on_start, callback : callable, optional
         As `restore`.
     **options
-        ``workers``, ``scheduler``, ``device``, ``compile``, ``memory_limit``: where it goes on. Everything
-        else is as it was.
+        Fields of `RestoreConfig` that say where it goes on (`EXECUTION`). Everything else is as it was.
 
     Returns
     -------

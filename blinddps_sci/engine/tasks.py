@@ -16,6 +16,7 @@ import torch
 
 from blinddps_sci.engine.agenda import Task
 from blinddps_sci.engine.blend import blend
+from blinddps_sci.engine.devices import claim_gpu
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
@@ -40,7 +41,9 @@ def run_task_at(folder: str, task: Task) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _job(folder: str) -> Job:
-    return read_spec(RunFolder(Path(folder)).spec).job()
+    job = read_spec(RunFolder(Path(folder)).spec).job()
+    claim_gpu(job.device, job.config.device)
+    return job
 
 
 def run_task(
