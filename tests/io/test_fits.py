@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -364,48 +362,6 @@ def test_detector_keywords(tmp_path, keys, expected):
 
 
 # --- laziness, other processes ----------------------------------------------------------------------
-
-_CHILD = """
-import pickle, sys
-def peak():
-    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))
-stack = pickle.load(open(sys.argv[1], 'rb'))
-import numpy as np
-before = peak()
-window = stack['data'].isel(y=slice(9000, 9300), x=slice(5000, 5300)).values
-for start in range(0, 20000, 500):
-    stack['data'].isel(y=slice(start, start + 64), x=slice(start, start + 64)).values
-print(window.sum(), window[0, 0], peak() - before, 'torch' in sys.modules)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-def test_a_huge_sparse_image_is_read_by_windows_in_another_process(tmp_path):
-    side = 20_000
-    header = fits.PrimaryHDU().header
-    header.set("BITPIX", -32)
-    header.set("NAXIS", 2)
-    header.set("NAXIS1", side, after="NAXIS")
-    header.set("NAXIS2", side, after="NAXIS1")
-    path = tmp_path / "huge.fits"
-    head = header.tostring().encode()
-    with path.open("wb") as stream:
-        stream.write(head)
-        stream.seek(len(head) + 4 * (9000 * side + 5000))
-        stream.write(np.array([7.0, 5.0], ">f4").tobytes())
-        stream.truncate(len(head) + -(-4 * side * side // 2880) * 2880)
-    stack = open_stack(path)
-    recipe = pickle.dumps(stack)
-    assert len(recipe) < 20_000
-    (tmp_path / "recipe").write_bytes(recipe)
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _CHILD, str(tmp_path / "recipe")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    total, first, grown_kib, torch = run.stdout.split()
-    assert (float(total), float(first), torch) == (12.0, 7.0, "False")
-    assert int(grown_kib) < 64 * 1024
 
 
 def test_only_touched_compressed_tiles_are_decoded(tmp_path):
