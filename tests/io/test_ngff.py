@@ -14,6 +14,7 @@ import zarr
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.ngff import axes, multiscale, ome_attributes, spacing
 from blinddps_sci.io.result import ResultStore, create_result
+from napari_plugin.reader import get_reader
 
 MICRO = {"pixel_scale": [0.1, 0.2], "pixel_unit": "micrometer", "z_scale": 0.5}
 
@@ -36,15 +37,48 @@ def make(path: Path, dims: tuple[str, ...], sizes: dict[str, int], **facts: Any)
     return store
 
 
-@pytest.mark.parametrize("dims", [("y", "x"), ("c", "y", "x"), ("t", "c", "z", "y", "x")])
-def test_the_schema_of_ngff_holds(tmp_path: Path, dims: tuple[str, ...]) -> None:
+SIZES = {"t": 2, "c": 2, "z": 3, "y": 600, "x": 300}
+every_kind = pytest.mark.parametrize(
+    "dims", [("y", "x"), ("c", "y", "x"), ("t", "z", "y", "x"), ("t", "c", "z", "y", "x")]
+)
+
+
+@every_kind
+@pytest.mark.parametrize("unit", ["micrometer", "arcsec"])
+def test_the_schema_of_ngff_holds(tmp_path: Path, dims: tuple[str, ...], unit: str) -> None:
     image = pytest.importorskip("ome_zarr_models.v05.image")
-    sizes = {"t": 1, "c": 2, "z": 1, "y": 600, "x": 300}
-    make(tmp_path / "out.zarr", dims, {dim: sizes[dim] for dim in dims}, **MICRO)
+    facts = {**MICRO, "pixel_unit": unit}
+    make(tmp_path / "out.zarr", dims, {dim: SIZES[dim] for dim in dims}, **facts)
+    # Axes, levels and transformations against the schema, and all arrays against what they name.
     model = image.Image.from_zarr(zarr.open_group(str(tmp_path / "out.zarr"), mode="r"))
-    first = model.ome_attributes.multiscales[0]
-    assert [axis.name for axis in first.axes] == list(dims)
-    assert [level.path for level in first.datasets] == ["scale0/image", "scale1/image"]
+    for described, name in zip(model.ome_attributes.multiscales, ("image", "std"), strict=True):
+        assert [axis.name for axis in described.axes] == list(dims)
+        assert {axis.unit for axis in described.axes if axis.type == "space"} == {
+            {"arcsec": "arcsecond"}.get(unit, unit)
+        }
+        assert [level.path for level in described.datasets] == [f"scale0/{name}", f"scale1/{name}"]
+        scales = [level.coordinateTransformations[0].scale for level in described.datasets]
+        assert [scale[-2:] for scale in scales] == [[0.1, 0.2], [0.2, 0.4]]
+
+
+@every_kind
+def test_xarray_and_napari_see_every_level(tmp_path: Path, dims: tuple[str, ...]) -> None:
+    sizes = {dim: SIZES[dim] for dim in dims}
+    store = make(tmp_path / "out.zarr", dims, sizes, **MICRO)
+    coarse = sizes | {"y": 300, "x": 150}
+    tree = xr.open_datatree(store.path, engine="zarr")
+    for level, expected in enumerate((sizes, coarse)):
+        seen = xr.open_zarr(store.path, group=f"scale{level}")
+        assert dict(seen["image"].sizes) == dict(tree[f"scale{level}/std"].sizes) == expected
+        np.testing.assert_array_equal(seen["image"], store.array(f"scale{level}/image")[...])
+    # On the coordinates the ramp is where it was, at every level.
+    last = dict.fromkeys(dims[:-2], 0)
+    np.testing.assert_allclose(seen["image"].isel(last), 1000.0 * seen["y"] + seen["x"], rtol=1e-6)
+    reader = get_reader(str(store.path))
+    assert reader is not None
+    (levels, options, kind), *_ = reader(str(store.path))
+    assert (kind, [level.shape for level in levels]) == ("image", [(*sizes.values(),), (*coarse.values(),)])
+    assert options["scale"] == [{"y": 0.1, "x": 0.2, "z": 0.5}.get(dim, 1.0) for dim in dims]
 
 
 def test_an_independent_reader_finds_levels_and_scales(tmp_path: Path) -> None:
