@@ -185,9 +185,9 @@ class RunFolder:
             file.write(json.dumps({"time": round(time.time(), 3), "event": event, **facts}) + "\n")
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return the journal's lines."""
+        """Return the journal's lines, without the last if it is being written."""
         file = self.path / "journal.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
 
     # --- quarantine ---
 

@@ -60,6 +60,8 @@ def test_the_journal_keeps_the_order(run: RunFolder) -> None:
     assert run.journal() == []
     run.log("begin", units=3)
     run.log("end")
+    with (run.path / "journal.jsonl").open("a") as unfinished:
+        unfinished.write('{"time": 1.0, "ev')
     first, second = run.journal()
     assert (first["event"], first["units"], second["event"]) == ("begin", 3, "end")
     assert first["time"] <= second["time"]
