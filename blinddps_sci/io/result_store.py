@@ -179,20 +179,20 @@ class ResultStore:
         """
         self._write("quality/chi2", (frame, channel, iy, ix), chi2)
 
-    def write_tilt(self, iy: int, ix: int, displacement: ArrayLike) -> None:
-        """Write the tilts of one node, all frames at once.
+    def write_tilt(self, iy: Nodes, ix: Nodes, displacement: ArrayLike) -> None:
+        """Write the tilts of the nodes of whole keys, all frames at once; see `write_psf`.
 
         Parameters
         ----------
-        iy, ix : int
-            Which node.
-        displacement : array_like, (frames, 2)
+        iy, ix : int or slice
+            Which nodes.
+        displacement : array_like, (frames, n_y, n_x, 2)
             (dy, dx) in pixels.
 
         Raises
         ------
         OutputError
-            If the store keeps no tilts, there is no such node, or the shape is wrong.
+            As `write_psf`, or if the store keeps no tilts.
         """
         self._write("tilt/displacement", (slice(None), iy, ix, slice(None)), displacement)
 
