@@ -243,7 +243,7 @@ def _delivered(run: Run, target: Path, *, overwrite: bool) -> xr.Dataset:
     """Export a finished run if its output is a file, tidy up, and open the output."""
     store, folder = run.store, run.folder
     whole = not folder.quarantine  # otherwise the run may still go on
-    if target != store.path:
+    if target.absolute() != store.path:
         exporter_for(target)(store, target, overwrite=overwrite)
         if whole:
             shutil.rmtree(store.path)
