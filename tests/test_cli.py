@@ -166,7 +166,7 @@ def test_plan_says_what_would_be_done_and_writes_nothing(run, quick, source, tmp
 def test_every_field_of_the_configuration_is_an_option_and_the_reverse() -> None:
     commands = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
     own = {"help", "input", "config", "output", "overwrite", "quiet"}
-    for name, extra in (("restore", own), ("plan", own - {"output", "overwrite", "quiet"})):
+    for name, extra in (("restore", own), ("plan", own - {"overwrite", "quiet"})):
         actions = commands.choices[name]._actions
         assert {action.dest for action in actions} - extra == set(RestoreConfig.model_fields)
         for action in actions:
@@ -188,7 +188,7 @@ def test_every_field_of_the_configuration_is_an_option_and_the_reverse() -> None
 def test_numbers_and_names_of_extensions_and_channels(option: str, value: str, expected: object) -> None:
     parsed = vars(cli._parser().parse_args(["plan", "a.fits", f"--{option}={value}"]))
     assert parsed[option] == expected
-    assert set(parsed) == {"command", "input", "config", option}
+    assert set(parsed) == {"command", "input", "output", "config", option}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["restore", "--help"], ["bench", "quality", "--help"]])
@@ -445,6 +445,21 @@ def test_a_bad_output_is_refused(run, quick, source, tmp_path, output: str) -> N
     before = written(tmp_path)
     assert_refused(run("restore", source, "-o", tmp_path / output, *quick))
     assert written(tmp_path) == before
+
+
+def test_plan_looks_at_the_disk_of_the_output(run, quick, source, tmp_path, monkeypatch) -> None:
+    places = []
+
+    def nearly_full(folder: Path) -> object:
+        places.append(folder)
+        return type("Disk", (), {"free": 5000})()
+
+    monkeypatch.setattr("blinddps_sci.engine.budget.shutil.disk_usage", nearly_full)
+    done = run("plan", source, "-o", tmp_path / "out.zarr", *quick)
+    assert_refused(done)
+    assert "5.0 kB are free" in done.err
+    assert places == [tmp_path]
+    assert_refused(run("plan", source, "-o", tmp_path / "missing" / "out.zarr", *quick))
 
 
 class Harmful:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def add_restoring(add: Add) -> None:
 
     plan = add("plan", _plan, "Say what a restoration would do and cost; nothing is written.")
     _add_restore_options(plan)
+    plan.add_argument("-o", "--output", type=Path, help="where the result would go, for its disk")
 
 
 def _number_or_name(text: str) -> int | str:
@@ -125,12 +127,15 @@ def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
     return QUARANTINED if lost else 0
 
 
-def _plan(input: list[str], **options: Any) -> None:
-    from blinddps_sci.engine.budget import check_job, seconds_per_evaluation
-    from blinddps_sci.engine.restore import prepare_restore
+def _plan(input: list[str], output: Path | None, **options: Any) -> None:
+    from blinddps_sci.engine.budget import check_job
+    from blinddps_sci.engine.pace import projected_seconds
+    from blinddps_sci.engine.restore import check_output, prepare_restore
     from blinddps_sci.engine.summary import describe_job
     from blinddps_sci.tiling import describe
 
+    if output is not None:
+        check_output(output, overwrite=True)
     job = prepare_restore(_source(input), given(options))
-    budget = check_job(job, Path.cwd(), seconds=seconds_per_evaluation(job))
-    print(f"{describe_job(job)}\nbudget: {describe(budget)}")
+    budget = check_job(job, Path.cwd() if output is None else output.absolute().parent)
+    print(f"{describe_job(job)}\nbudget: {describe(replace(budget, seconds=projected_seconds(job)))}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +11,16 @@ import psutil
 import torch
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.workload import Workload
+from blinddps_sci.io.pyramid import level_sizes
+from blinddps_sci.io.result_layout import nodes_per_key
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.unet import UNetConfig
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling import Budget, check, estimate
+from blinddps_sci.tiling.budget import waiting_units
 
-__all__ = ["bytes_per_pixel", "check_job", "cost", "seconds_per_evaluation"]
+__all__ = ["bytes_per_pixel", "check_job", "cost"]
 
 _GIB = 2**30
 _KEPT_PER_BLOCK = 14
@@ -35,28 +39,12 @@ def bytes_per_pixel(config: UNetConfig, *, gradient: bool = True) -> float:
     return float(4 * ((config.num_res_blocks + 1) * sum(widths) + _AT_WORK * max(widths)))
 
 
-def seconds_per_evaluation(job: Job, repeats: int = 3) -> float:
-    """Return the time of one call of the image prior on the largest tile, as the sampler makes it.
+def cost(job: Job) -> Budget:
+    """Return what a job needs, but for its duration, which has to be measured.
 
-    Measured here and now, one draw at a time; the fastest of a few.
+    A worker on this machine is a process of its own, which takes what this one has taken so far: libraries
+    and networks.
     """
-    gradient = job.config.sampler == "dps"
-    x = torch.zeros((1, 1, *job.plan.largest_tile()), device=job.device, requires_grad=gradient)
-    sigma = torch.ones(1, device=job.device)
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        estimate = job.image_prior(x, sigma)
-        if gradient:
-            torch.autograd.grad(estimate.sum(), x)
-        if job.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
-def cost(job: Job, seconds: float | None = None) -> Budget:
-    """Return what a job needs; its duration too if the seconds per evaluation are given."""
     budget = estimate(
         job.plan,
         samples=job.batch,
@@ -64,14 +52,20 @@ def cost(job: Job, seconds: float | None = None) -> Budget:
         steps=job.config.steps,
         bytes_per_pixel=_per_pixel(job, job.image_prior),
         batch=job.batch,
+        workers=job.config.workers or 1,
     )
-    evaluations = job.plan.n_tiles * job.evaluations
+    process = psutil.Process().memory_info().rss if _are_processes(job) else 0
     return replace(
         budget,
-        memory_bytes=budget.memory_bytes + _kernel_bytes(job),
-        evaluations=evaluations,
-        seconds=None if seconds is None else evaluations * seconds,
+        memory_bytes=budget.memory_bytes + _kernel_bytes(job) + process,
+        scratch_bytes=budget.scratch_bytes + _estimates_bytes(job),
+        evaluations=round(Workload.of(job).total * job.plan.n_tiles / job.plan.n_units),
+        files=_result_files(job) + _run_files(job),
     )
+
+
+def _are_processes(job: Job) -> bool:
+    return job.config.workers is not None and job.device.type == "cpu"
 
 
 def _per_pixel(job: Job, prior: Prior) -> float:
@@ -88,29 +82,55 @@ def _kernel_bytes(job: Job) -> int:
     return round(job.batch * nodes * job.plan.kernel_size**2 * _per_pixel(job, job.kernel_prior))
 
 
-def check_job(job: Job, folder: Path, seconds: float | None = None) -> Budget:
+def _estimates_bytes(job: Job) -> int:
+    """Return what is kept of the estimated kernels until the run is complete."""
+    return job.plan.n_tiles * job.config.chains * job.plan.kernel_size**2 * 4 if job.estimates else 0
+
+
+def _result_files(job: Job) -> int:
+    """Return how many keys the arrays of the result have, each a file."""
+    plan, unit = job.plan, job.plan.unit
+    keys = [math.ceil(nodes.size / nodes_per_key(nodes, unit)) for nodes in plan.nodes()]
+    levels = level_sizes({"y": plan.shape[0], "x": plan.shape[1]})
+    shards = [math.ceil(level["y"] / unit) * math.ceil(level["x"] / unit) for level in levels]
+    # image and std in every level, and dq in the first; kernel, its deviation and chi-squared
+    return plan.planes * (2 * sum(shards) + shards[0] + 3 * math.prod(keys))
+
+
+def _run_files(job: Job) -> int:
+    """Return how many files lie beside the result at most: markers, estimates, and draws that wait."""
+    estimates = 2 * job.plan.n_units if job.estimates else 0
+    return estimates + 2 * job.plan.n_units + waiting_units(job.plan, job.config.workers or 1)
+
+
+def check_job(job: Job, folder: Path) -> Budget:
     """Return what a job needs, or refuse it with the numbers.
 
     Parameters
     ----------
     job : Job
-        The job.
+        The job. On a scheduler its workers' memory is not known here, unless there is a ``memory_limit``.
     folder : Path
         Where its output goes.
-    seconds : float, optional
-        Time of a network call, for the duration.
 
     Raises
     ------
     BudgetError
         If the memory or the disk does not suffice.
     """
-    budget = cost(job, seconds)
-    if job.config.memory_limit is not None:
-        memory = int(job.config.memory_limit * _GIB)
-    elif job.device.type == "cuda":
-        memory = int(torch.cuda.mem_get_info(job.device)[0])
-    else:
-        memory = int(psutil.virtual_memory().available)
-    check(budget, memory_limit=memory, disk_free=shutil.disk_usage(folder).free)
+    budget = cost(job)
+    check(budget, memory_limit=_memory(job), disk_free=shutil.disk_usage(folder).free)
     return budget
+
+
+def _memory(job: Job) -> int | None:
+    """Return what all workers together may use."""
+    if job.config.memory_limit is not None:
+        return int(job.config.memory_limit * _GIB)
+    if job.config.scheduler is not None:
+        return None
+    if job.device.type == "cuda":
+        # Every worker has a GPU of its own.
+        used = range(min(job.config.workers or 1, torch.cuda.device_count()))
+        return sum(int(torch.cuda.mem_get_info(device)[0]) for device in used)
+    return int(psutil.virtual_memory().available)

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from blinddps_sci.errors import BudgetError, ConfigError
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["Budget", "check", "describe", "estimate", "format_bytes", "format_duration"]
+__all__ = [
+    "Budget",
+    "check",
+    "describe",
+    "duration",
+    "estimate",
+    "format_bytes",
+    "format_duration",
+    "tile_pixels",
+    "waiting_units",
+]
 
 _FLOAT = 4
 # Copies in float32 of a canvas that live at once: of each draw's scene in a sampler's state, of
@@ -36,15 +46,19 @@ class Budget:
     Parameters
     ----------
     memory_bytes : int
-        Peak memory of one worker, networks' weights and libraries not counted.
+        Peak memory of one worker.
     output_bytes : int
         Size of the result without compression.
     scratch_bytes : int
-        Size of what units leave for blending, freed when a run is complete.
+        Size of what lies beside the result at most: draws that wait to be blended.
     evaluations : int
         Calls of the image network, one tile each.
     seconds : float, optional
         Duration with all workers, if the time of a call is known.
+    workers : int
+        Units that are at work at once, in the memory of one machine.
+    files : int, optional
+        Files that are there at most, if they were counted.
     """
 
     memory_bytes: int
@@ -52,6 +66,8 @@ class Budget:
     scratch_bytes: int
     evaluations: int
     seconds: float | None = None
+    workers: int = 1
+    files: int | None = None
 
 
 def estimate(
@@ -65,7 +81,6 @@ def estimate(
     frames: int = 1,
     batch: int = 1,
     workers: int = 1,
-    seconds_per_evaluation: float | None = None,
 ) -> Budget:
     """Estimate what a plan needs.
 
@@ -86,9 +101,7 @@ def estimate(
     batch : int
         Tiles per network call.
     workers : int
-        Units that run at the same time.
-    seconds_per_evaluation : float, optional
-        Measured time of a network call on one tile.
+        Units that are at work at once.
 
     Returns
     -------
@@ -103,21 +116,48 @@ def estimate(
     for name, value in {**counts, "frames": frames, "batch": batch, "workers": workers}.items():
         if not isinstance(value, int) or value < 1:
             raise ConfigError(f"{name} {value!r}: give a whole number of at least 1")
-    for name, number in {
-        "bytes_per_pixel": bytes_per_pixel,
-        "seconds": seconds_per_evaluation or 0.0,
-    }.items():
-        if not number >= 0:
-            raise ConfigError(f"{name} {number!r}: give zero or a positive number")
+    if not bytes_per_pixel >= 0:
+        raise ConfigError(f"bytes_per_pixel {bytes_per_pixel!r}: give zero or a positive number")
     draws = samples * chains
-    evaluations = plan.n_tiles * draws * steps
     return Budget(
         memory_bytes=_memory(plan, draws, channels, frames, batch * bytes_per_pixel),
         output_bytes=_output(plan, channels, frames),
-        scratch_bytes=_scratch(plan, draws * channels),
-        evaluations=evaluations,
-        seconds=None if seconds_per_evaluation is None else evaluations * seconds_per_evaluation / workers,
+        scratch_bytes=_scratch(plan, draws * channels, workers),
+        evaluations=plan.n_tiles * draws * steps,
+        workers=workers,
     )
+
+
+def duration(seconds: float, units: int, workers: int) -> float:
+    """Return how long workers take together for units of equal size, each with one at a time.
+
+    Parameters
+    ----------
+    seconds : float
+        One worker's time for all units.
+    units, workers : int
+        How many there are.
+    """
+    return seconds * -(-units // workers) / units
+
+
+def tile_pixels(plan: Plan) -> int:
+    """Return the pixels of all tiles, which exceed the image's by their overlap and the canvases' halo."""
+    y, x = (
+        sum(span.stop - span.start for unit in range(axis.n_units) for span in axis.spans(unit))
+        for axis in plan.axes
+    )
+    return plan.planes * y * x
+
+
+def waiting_units(plan: Plan, workers: int) -> int:
+    """Return of how many units the draws lie on the disk at most.
+
+    Units are restored row by row and two for each worker are under way. The draws of one are needed
+    until the one below and right of it is blended, which needs its own neighbour below and right.
+    """
+    _, columns = plan.unit_grid
+    return min(plan.n_units, 2 * (columns + 1) + 1 + 2 * workers)
 
 
 def check(budget: Budget, memory_limit: int | None = None, disk_free: int | None = None) -> None:
@@ -128,7 +168,7 @@ def check(budget: Budget, memory_limit: int | None = None, disk_free: int | None
     budget : Budget
         What it needs.
     memory_limit : int, optional
-        Bytes that one worker may use; None for no limit.
+        Bytes that all workers together may use; None for no limit.
     disk_free : int, optional
         Bytes free for result and scratch; None for no limit.
 
@@ -142,6 +182,12 @@ def check(budget: Budget, memory_limit: int | None = None, disk_free: int | None
             f"one worker needs {format_bytes(budget.memory_bytes)} of memory and may use "
             f"{format_bytes(memory_limit)}: lower unit, tile or samples"
         )
+    if memory_limit is not None and budget.workers * budget.memory_bytes > memory_limit:
+        raise BudgetError(
+            f"{budget.workers} workers need {format_bytes(budget.workers * budget.memory_bytes)} of memory, "
+            f"{format_bytes(budget.memory_bytes)} each, and may use {format_bytes(memory_limit)}: lower "
+            f"workers to {memory_limit // budget.memory_bytes}, or lower unit, tile or samples"
+        )
     disk = budget.output_bytes + budget.scratch_bytes
     if disk_free is not None and disk > disk_free:
         raise BudgetError(
@@ -153,12 +199,17 @@ def check(budget: Budget, memory_limit: int | None = None, disk_free: int | None
 
 def describe(budget: Budget) -> str:
     """Return a budget as one line for people."""
+    memory = f"{format_bytes(budget.memory_bytes)} memory per worker"
+    if budget.workers > 1:
+        memory += f", {format_bytes(budget.workers * budget.memory_bytes)} for {budget.workers}"
     parts = [
-        f"{format_bytes(budget.memory_bytes)} memory per worker",
+        memory,
         f"{format_bytes(budget.output_bytes)} result",
         f"{format_bytes(budget.scratch_bytes)} scratch",
-        f"{budget.evaluations:,} network calls",
     ]
+    if budget.files is not None:
+        parts.append(f"{budget.files:,} files")
+    parts.append(f"{budget.evaluations:,} network calls")
     if budget.seconds is not None:
         parts.append(f"about {format_duration(budget.seconds)}")
     return ", ".join(parts)
@@ -198,9 +249,7 @@ def _output(plan: Plan, channels: int, frames: int) -> int:
     return round(pixels * (2 * _FLOAT + 1) * _PYRAMID) + kernels * 2 * _FLOAT
 
 
-def _scratch(plan: Plan, arrays: int) -> int:
-    """Every unit's data box, of every draw: borders between units are blended later."""
-    height, width = (
-        sum(stop - start for start, stop in map(axis.data, range(axis.n_units))) for axis in plan.axes
-    )
-    return plan.planes * height * width * arrays * _FLOAT
+def _scratch(plan: Plan, arrays: int, workers: int) -> int:
+    """Return the size of the draws that wait to be blended, over the data of each unit."""
+    height, width = (side - 2 * plan.halo for side in plan.largest_canvas())
+    return waiting_units(plan, workers) * height * width * arrays * _FLOAT

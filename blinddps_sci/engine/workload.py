@@ -1,0 +1,47 @@
+"""How much a job has to do: which units in which phase, and what a unit weighs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.run_folder import Phase
+
+__all__ = ["Workload"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The work of this process, all of a run or its shard of it.
+
+    Parameters
+    ----------
+    units : mapping of phase to int
+        How many units go through a phase.
+    calls : mapping of phase to int
+        Calls of the image network for each tile of a unit; blending makes none.
+    """
+
+    units: Mapping[Phase, int]
+    calls: Mapping[Phase, int]
+
+    @classmethod
+    def of(cls, job: Job) -> Workload:
+        """Return the workload of a job."""
+        config, own = job.config, len(job.units)
+        # Of a shared PSF some units are estimated, else all or none.
+        estimated = sum(map(job.evidence.estimates, job.units))
+        return cls(
+            units={"estimate": estimated, "restore": own, "blend": own},
+            calls={"estimate": config.chains * config.steps, "restore": job.draws * config.steps, "blend": 0},
+        )
+
+    @property
+    def total(self) -> int:
+        """Calls for each tile of a unit, summed over units."""
+        return sum(count * self.calls[phase] for phase, count in self.units.items())
+
+    def share(self, phase: Phase) -> float:
+        """Return which part of all work a phase of one unit is."""
+        return self.calls[phase] / self.total
