@@ -43,8 +43,8 @@ class RunFolder:
 
     @classmethod
     def beside(cls, store: Path, fingerprint: str) -> RunFolder:
-        """Return the folder of a run with a store."""
-        return cls(folders_of(store) / fingerprint)
+        """Return the folder of a run with a store, wherever a worker that is told of it may stand."""
+        return cls(folders_of(store.absolute()) / fingerprint)
 
     @property
     def spec(self) -> Path:
@@ -75,7 +75,7 @@ class RunFolder:
         (self.path / _QUARANTINE).mkdir(exist_ok=True)
 
     def compact(self) -> None:
-        """Join the markers of a finished run in one file; remove them, all draws and the copy of the input."""
+        """Join the markers of a finished run in one file; remove them, draws and the copy of the input."""
         lines = (f"{json.dumps(record)}\n" for record in self.records())
         partial = self.path / "units.partial"
         with partial.open("w") as file:

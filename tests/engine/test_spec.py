@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from blinddps_sci.engine.cluster import local_cluster
 from blinddps_sci.engine.restore import restore, resume
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import Spec, read_spec, write_spec
@@ -97,6 +98,17 @@ def test_a_run_goes_on_from_another_folder(relative: dict[str, Any], monkeypatch
     output = Path("out.zarr").absolute()
     monkeypatch.chdir("/")
     np.testing.assert_array_equal(resume(output)["image"], whole["image"])
+
+
+def test_workers_that_stand_elsewhere_find_everything(
+    relative: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path.cwd()
+    monkeypatch.chdir("/")
+    with local_cluster(1) as client:
+        monkeypatch.chdir(here)
+        found = restore("in.fits", "out.zarr", scheduler=client.scheduler.address, **relative)
+    np.testing.assert_array_equal(found["image"], restore("in.fits", **relative)["image"])
 
 
 def test_names_of_files_are_as_given_to_the_fingerprint(relative: dict[str, Any], job_of) -> None:
