@@ -1,4 +1,4 @@
-"""Windows of large files in another process: as much memory as a window takes, whatever the format."""
+"""Memory does not grow with the image: windows of files of every format, and the pyramid of a result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is 
 AT = 5000, 3000
 """Where all files hold the raw numbers 7 and 5, one behind the other; everywhere else they are zero."""
 
-_CHILD = """
-import pickle, sys
-import numpy as np
-
+_PEAK = """
 def peak():
     return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))
+"""
 
+_WINDOWS = f"""
+import pickle, sys
+import numpy as np
+{_PEAK}
 stack = pickle.load(open(sys.argv[1], 'rb'))
 y, x = int(sys.argv[2]), int(sys.argv[3])
 window = stack['data'].isel(y=slice(y, y + 2), x=slice(x, x + 2)).values
@@ -37,6 +39,31 @@ for start in range(0, side - 300, side // 20):
     stack['data'].isel(y=slice(start, start + 300), x=slice(start, start + 300)).values
 print(*window[0], peak() - before, 'torch' in sys.modules)
 """
+
+_PYRAMIDS = f"""
+import sys
+import numpy as np
+import xarray as xr
+from blinddps_sci.io.result import create_result
+{_PEAK}
+for side in map(int, sys.argv[2:]):
+    nothing = np.broadcast_to(np.float32(0), (side, side))
+    template = xr.Dataset({{'data': (('y', 'x'), nothing)}})
+    nodes = {{'node_y': [1.0], 'node_x': [1.0]}}
+    store = create_result(f'{{sys.argv[1]}}/{{side}}.zarr', template=template, kernel_size=4, **nodes)
+    store.write_region('image', {{}}, slice(0, 1024), slice(0, 1024), np.ones((1024, 1024)))
+    before = peak()
+    store.build_pyramid()
+print(peak() - before)
+"""
+
+
+def printed(code: str, *arguments: object) -> list[str]:
+    """Run code in another process and return the words that it prints."""
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
 
 
 def sparse_fits(path: Path, side: int, dtype: str, **keywords: float) -> None:
@@ -123,12 +150,13 @@ def test_windows_of_a_large_file_take_little_memory(
     recipe = pickle.dumps(stack)
     assert len(recipe) < 20_000
     (tmp_path / "recipe").write_bytes(recipe)
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _CHILD, str(tmp_path / "recipe"), *map(str, AT)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    *found, grown, torch = run.stdout.split()
+    *found, grown, torch = printed(_WINDOWS, tmp_path / "recipe", *AT)
     assert (" ".join(found), torch) == (values, "False")
     # The kernel maps some pages around those that are touched.
+    assert int(grown) * 1024 < 32 * 2**20 < side**2 * 4 / 4
+
+
+def test_the_pyramid_is_built_shard_by_shard(tmp_path: Path) -> None:
+    side = 12_288
+    (grown,) = printed(_PYRAMIDS, tmp_path, 2048, side)
     assert int(grown) * 1024 < 32 * 2**20 < side**2 * 4 / 4
