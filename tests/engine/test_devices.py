@@ -15,10 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from astropy.io import fits
 from distributed import Client, LocalCluster
 
 from blinddps_sci.engine import devices
 from blinddps_sci.engine.devices import claim_gpu, gpus_for, pinned_nanny, visible_gpus
+from blinddps_sci.engine.driver import run_job
 from blinddps_sci.errors import ConfigError
 
 GPUS = ("GPU-1a", "GPU-2b", "GPU-2c")
@@ -161,6 +163,16 @@ def test_a_worker_logs_its_gpu(uuid: str, monkeypatch, caplog) -> None:
     with caplog.at_level("INFO", logger="distributed.worker.gpu"):
         assert claim_gpu(CUDA, "auto") == uuid
     assert f"computes on the GPU {uuid}" in caplog.text
+
+
+def test_workers_that_see_no_gpu_end_the_run_with_one_error(
+    machine, job_of, scene, tmp_path: Path, monkeypatch
+) -> None:
+    machine(*GPUS)
+    frame = tmp_path / "frame.fits"
+    fits.writeto(frame, scene(64, 128))
+    with pytest.raises(ConfigError, match=r"worker process \d+ on .* was given the GPU GPU-.*sees none"):
+        run_job(job_of(str(frame), workers=2, device="auto"), tmp_path / "out.zarr", source=str(frame))
 
 
 @pytest.mark.parametrize("wanted", ["auto", "cuda"])
