@@ -126,6 +126,7 @@ def test_without_gpus_workers_compute_on_the_cpu_unless_gpus_were_asked_for(mach
         gpus_for(8, "cuda")
 
 
+@pytest.mark.slow
 def test_workers_see_one_gpu_each_before_torch_is_loaded_and_after_a_restart() -> None:
     with workers_on(GPUS, 3) as client:
         assert seen_by_workers(client) == [(gpu, False) for gpu in GPUS]
@@ -142,6 +143,7 @@ def test_workers_without_gpus_keep_the_environment(monkeypatch) -> None:
         assert seen_by_workers(client) == [("", False)]
 
 
+@pytest.mark.slow
 def test_two_workers_never_share_a_gpu(uuid: str) -> None:
     with workers_on((), 2) as client:
         one, other = client.run(os.getpid)
@@ -165,6 +167,7 @@ def test_a_worker_logs_its_gpu(uuid: str, monkeypatch, caplog) -> None:
     assert f"computes on the GPU {uuid}" in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_that_see_no_gpu_end_the_run_with_one_error(
     machine, job_of, scene, tmp_path: Path, monkeypatch
 ) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
 
+pytestmark = pytest.mark.slow
+
 CUDA_CLUSTER = """
 import json
 from distributed import LocalCluster
-
-pytestmark = pytest.mark.slow
 
 
 class LocalCUDACluster(LocalCluster):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from blinddps_sci import restore
+from blinddps_sci import open_result, restore
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def frames(frame: Path, tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_restored_and_one_bad_frame_does_not_end_it(
-    run, frames: Path, options: Path, tmp_path: Path
+    run, frames: Path, options: Path, whole: Path, tmp_path: Path
 ) -> None:
     run("local.py", "frames", "restored", "--config", options)
     good, bad = csv.DictReader((tmp_path / "restored/figures.csv").read_text().splitlines())
@@ -35,7 +35,9 @@ def test_a_folder_is_restored_and_one_bad_frame_does_not_end_it(
     )
     assert "b.fits" in bad["problem"]
     assert bad["chi2"] == "nan"
-    assert fits.getdata(tmp_path / "restored/a.fits", "SCI").shape == (128, 192)
+    np.testing.assert_array_equal(
+        fits.getdata(tmp_path / "restored/a.fits", "SCI"), open_result(whole).array("scale0/image")[...]
+    )
 
 
 def test_the_same_command_goes_on_after_a_stop(run, frames: Path, options: Path, tmp_path: Path) -> None:
