@@ -2,7 +2,7 @@
 
     python workflows/local.py FRAMES RESTORED
 
-Options, among them the number of worker processes, are in local.toml. Files that are restored already are
+Options, the number of worker processes among them, are in local.toml. Files that are restored already are
 passed over and one that was interrupted goes on, so the same command goes on after a stop.
 """
 
