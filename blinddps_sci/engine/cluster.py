@@ -83,7 +83,8 @@ def local_cluster(workers: int, *, device: str = "auto", dashboard: str | None =
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=dashboard and (dashboard if ":" in dashboard else f"127.0.0.1:{dashboard}"),
+            # Without an address it would listen to everybody, and without any of this on port 8787.
+            dashboard_address=dashboard if ":" in (dashboard or "") else f"127.0.0.1:{dashboard or 0}",
             host="127.0.0.1",
             worker_class=partial(pinned_nanny, gpus_for(workers, device)),
         ) as cluster,

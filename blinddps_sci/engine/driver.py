@@ -20,7 +20,7 @@ from blinddps_sci.engine.run_folder import Phase, RunFolder
 from blinddps_sci.engine.serial import Outcome, run_serially
 from blinddps_sci.engine.tasks import run_task
 from blinddps_sci.engine.trajectory import Trajectory
-from blinddps_sci.errors import BlindDpsError, QuarantineWarning
+from blinddps_sci.errors import BlindDpsError, ConfigError, QuarantineWarning
 from blinddps_sci.io.result import ResultStore
 from blinddps_sci.sampling.posterior import Progress
 
@@ -217,7 +217,15 @@ def _follow(
 
 
 def _fail(agenda: Agenda, folder: RunFolder, task: Task, error: BaseException) -> None:
-    """Try a task that failed once more, or give its unit up."""
+    """Try a task that failed once more, or give its unit up.
+
+    Raises
+    ------
+    ConfigError
+        If it is the worker that cannot do any task.
+    """
+    if isinstance(error, ConfigError):
+        raise error
     why = f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))
     folder.log("failed", phase=task.phase, unit=task.unit, attempt=task.attempt, error=why, trace=trace)

@@ -161,18 +161,20 @@ class Resolved:
     noise: NoiseModel
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device that the option asks for.
+def choose_device(config: RestoreConfig) -> torch.device:
+    """Return the device on which this process computes; one whose workers compute needs no GPU.
 
     Raises
     ------
     ConfigError
         If a GPU is asked for and there is none.
     """
+    if config.device == "cpu" or config.workers is not None or config.scheduler is not None:
+        return torch.device("cpu")
     available = torch.cuda.is_available()
-    if name == "cuda" and not available:
+    if config.device == "cuda" and not available:
         raise ConfigError("device cuda was asked for, but torch sees no GPU; use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
+    return torch.device("cuda" if available else "cpu")
 
 
 def choose_precision(config: RestoreConfig, device: torch.device) -> Literal["float32", "bfloat16"]:
@@ -182,7 +184,8 @@ def choose_precision(config: RestoreConfig, device: torch.device) -> Literal["fl
     """
     if config.precision != "auto":
         return config.precision
-    native = fast_half(device.type) is not None
+    # Of GPUs that only the workers see it is taken for granted.
+    native = config.device == "cuda" or fast_half(device.type) is not None
     return "bfloat16" if native and config.sampler == "split" else "float32"
 
 
@@ -220,7 +223,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     PriorError, ConfigError
         If a prior, the PSF file or the device cannot be had.
     """
-    device = choose_device(config.device)
+    device = choose_device(config)
     config = config.model_copy(update={"precision": choose_precision(config, device)})
     image_prior, image_card = load_prior(config.prior, "image")
     if image_prior.net.config.in_channels != 1:

@@ -41,7 +41,8 @@ def run_task_at(folder: str, task: Task) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _job(folder: str) -> Job:
-    job = read_spec(RunFolder(Path(folder)).spec).job()
+    # Here it is this process that computes.
+    job = read_spec(RunFolder(Path(folder)).spec).job({"workers": None, "scheduler": None})
     claim_gpu(job.device, job.config.device)
     return job
 
