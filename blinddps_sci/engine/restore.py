@@ -102,7 +102,7 @@ def restore(
         Whether an existing output may be replaced. A file is replaced at the end and survives a run
         that fails; a store makes room before the first step.
     on_start : callable, optional
-        Called with the resolved `Job` before the first step.
+        Called with the resolved `Job` once its run has a folder, before the first step.
     callback : callable, optional
         Called with an `Event` after every step; an exception it raises ends the run.
     **options
@@ -145,13 +145,17 @@ def restore(
             f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
         )
     check_job(job, target.parent)
-    if on_start is not None:
-        on_start(job)
     if shared:
         run = join_run(job, target, source=source)
-        return _everything(continue_run(run, callback=callback))
-    run = begin_run(job, store_path_for(target), source=source, overwrite=overwrite)
+        if run.store.status == "complete":
+            return _everything(run.store)
+    else:
+        run = begin_run(job, store_path_for(target), source=source, overwrite=overwrite)
+    if on_start is not None:
+        on_start(job)
     store = continue_run(run, callback=callback)
+    if shared:
+        return _everything(store)
     answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
     found = _delivered(run, target, overwrite=overwrite)
     return found if answer is None else answer

@@ -25,8 +25,9 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
 from blinddps_sci.sampling.posterior import Progress
 from blinddps_sci.sampling.reconcile import KernelField, reconcile
+from blinddps_sci.tiling.plan import Unit
 
-__all__ = ["digest", "frame_of", "run_task", "run_task_at"]
+__all__ = ["digest", "frame_of", "node_slices", "run_task", "run_task_at"]
 
 
 def run_task_at(folder: str, task: Task) -> dict[str, Any]:
@@ -102,9 +103,12 @@ def _restore(
     field = _field(job, run, unit) if job.estimates else None
     result = restore_unit(job, unit, field, callback)
     run.save("restore", unit, result.images)
-    flags = _write_unit(job, store, result)
     outliers = [] if field is None else field.outliers.nonzero().flatten().tolist()
-    return {"masked": int(result.mask.sum()), "dq": digest(flags), "outliers": outliers}
+    return {
+        "masked": int(result.mask.sum()),
+        "outliers": outliers,
+        "digests": _write_unit(job, store, result),
+    }
 
 
 def _field(job: Job, run: RunFolder, unit: int) -> KernelField | None:
@@ -130,7 +134,7 @@ def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[st
     y, x = unit.core.slices
     store.write_region("image", where, y, x, blended.mean)
     store.write_region("std", where, y, x, blended.std)
-    return {"image": digest(blended.mean), "std": digest(blended.std)}
+    return {"digests": {"scale0/image": digest(blended.mean), "scale0/std": digest(blended.std)}}
 
 
 def digest(values: np.ndarray) -> str:
@@ -143,24 +147,29 @@ def frame_of(job: Job, index: dict[str, int]) -> int:
     return index.get("t", 0) * job.leading.get("z", 1) + index.get("z", 0)
 
 
-def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> np.ndarray:
-    """Write everything of a unit but the image, and return its flags."""
+def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, str]:
+    """Write everything of a unit but the image, and return the digests of what was written."""
     unit = result.unit
     where = job.index(unit.plane)
     frame, channel = frame_of(job, where), where.get("c", 0)
-    y, x = unit.core.slices
     inside = unit.core.within(unit.data).slices
     flags = np.zeros(unit.core.shape, dtype=np.uint16)
     flags[result.mask[inside]] |= DQ_BITS["masked_input"]
     flags[result.saturated[inside]] |= DQ_BITS["saturated"]
-    store.write_region("dq", where, y, x, flags)
-    tiles = job.plan.tiles(unit)
-    (top, left), (bottom, right) = tiles[0].index, tiles[-1].index
-    nodes = slice(top, bottom + 1), slice(left, right + 1)
+    store.write_region("dq", where, *unit.core.slices, flags)
+    nodes = node_slices(job, unit)
+    shape = tuple(part.stop - part.start for part in nodes)
     kernels, stds, chi2 = (
-        found.reshape(bottom + 1 - top, right + 1 - left, *found.shape[1:])
-        for found in (result.kernels, result.kernels_std, result.chi2)
+        found.reshape(*shape, *found.shape[1:]) for found in (result.kernels, result.kernels_std, result.chi2)
     )
     store.write_psf(frame, channel, *nodes, kernels, stds)
     store.write_chi2(frame, channel, *nodes, chi2)
-    return flags
+    written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds, "quality/chi2": chi2}
+    return {name: digest(values) for name, values in written.items()}
+
+
+def node_slices(job: Job, unit: Unit) -> tuple[slice, slice]:
+    """Return which rows and columns of its plane's nodes are those of a unit."""
+    tiles = job.plan.tiles(unit)
+    (top, left), (bottom, right) = tiles[0].index, tiles[-1].index
+    return slice(top, bottom + 1), slice(left, right + 1)

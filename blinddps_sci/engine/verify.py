@@ -1,4 +1,4 @@
-"""Whether a store still holds what was written: every shard against the digest that its worker noted."""
+"""Whether a store still holds what was written: every array against the digests that its worker noted."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import numpy as np
 
 from blinddps_sci.engine.begin import Run
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.tasks import digest
+from blinddps_sci.engine.tasks import digest, frame_of, node_slices
 from blinddps_sci.io.result import ResultStore
 
 __all__ = ["damaged_units", "forget"]
 
 
 def damaged_units(run: Run) -> Iterator[tuple[int, str]]:
-    """Yield the units of a run whose shards are not what was written, and what is wrong with them."""
+    """Yield the units of a run of which something is not what was written, and what it is."""
     for record in run.folder.records():
-        for name in ("image", "std", "dq"):
-            if name in record:
-                wrong = _wrong(run.job, run.store, record["unit"], name, record[name])
-                if wrong is not None:
-                    yield record["unit"], wrong
+        for name, expected in record.get("digests", {}).items():
+            wrong = _wrong(run.job, run.store, record["unit"], name, expected)
+            if wrong is not None:
+                yield record["unit"], wrong
 
 
 def forget(run: Run, units: set[int]) -> None:
@@ -36,9 +35,14 @@ def forget(run: Run, units: set[int]) -> None:
 def _wrong(job: Job, store: ResultStore, number: int, name: str, expected: str) -> str | None:
     unit = job.plan.unit_at(number)
     index = job.index(unit.plane)
+    key: tuple[int | slice, ...]
+    if name.startswith("scale0/"):
+        key = (*(index[dim] for dim in store.dims[:-2]), *unit.core.slices)
+    else:
+        key = (frame_of(job, index), index.get("c", 0), *node_slices(job, unit))
     try:
-        array: Any = store.array(f"scale0/{name}")
-        values = np.asarray(array[(*(index[dim] for dim in store.dims[:-2]), *unit.core.slices)])
+        array: Any = store.array(name)
+        values = np.asarray(array[key])
     except Exception as error:  # a torn shard fails in any way: checksums, lengths, codecs
         return f"{name} cannot be read ({type(error).__name__}: {error})"
     return None if digest(values) == expected else f"{name} is not what was written"
