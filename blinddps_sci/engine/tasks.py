@@ -20,11 +20,11 @@ from blinddps_sci.engine.devices import claim_gpu
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
-from blinddps_sci.engine.unit import UnitResult, estimate_unit, node_places, restore_unit
+from blinddps_sci.engine.unit import UnitResult, estimate_unit, restore_unit
 from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
 from blinddps_sci.sampling.posterior import Progress
-from blinddps_sci.sampling.reconcile import KernelField, reconcile
+from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile
 from blinddps_sci.tiling.plan import Unit
 
 __all__ = ["digest", "frame_of", "node_slices", "run_task", "run_task_at"]
@@ -92,9 +92,9 @@ def run_task(
 def _estimate(
     job: Job, run: RunFolder, unit: int, callback: Callable[[Progress], None] | None
 ) -> dict[str, Any]:
-    chains = estimate_unit(job, unit, callback)
-    run.save("estimate", unit, chains)
-    return {"chains": len(chains)}
+    estimate = estimate_unit(job, unit, callback)
+    run.save("estimate", unit, estimate.chains.numpy())
+    return {"evidence": estimate.evidence.tolist(), "places": estimate.places.tolist()}
 
 
 def _restore(
@@ -113,17 +113,18 @@ def _restore(
 
 def _field(job: Job, run: RunFolder, unit: int) -> KernelField | None:
     """Return the kernels of a unit, agreed with those of others; None if nothing was measured."""
-    chains, places = [], []
+    estimates = []
     for other in job.evidence.of(unit):
-        found = run.load("estimate", other)
-        if found is not None and len(found):
-            chains.append(torch.from_numpy(np.array(found)))
-            places.append(node_places(job, other, found.shape[1]))
+        chains = run.load("estimate", other)
+        if chains is not None and len(chains):
+            found = run.record("estimate", other)
+            evidence, places = torch.tensor(found["evidence"]), torch.tensor(found["places"])
+            estimates.append(KernelEstimate(torch.from_numpy(np.array(chains)), evidence, places))
         elif other == unit:
             return None
-    if not chains:
+    if not estimates:
         raise InputError(f"unit {unit}: no unit of its plane has given an estimate of the PSF")
-    return reconcile(chains, places, job.config.psf)
+    return reconcile(estimates, job.config.psf)
 
 
 def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[str, Any]:

@@ -19,14 +19,15 @@ from blinddps_sci.engine.scene import Scene, read_scene
 from blinddps_sci.errors import InputError
 from blinddps_sci.likelihoods.base import chi2_map
 from blinddps_sci.operators.base import Given, Operator
+from blinddps_sci.operators.blur import NodeWindow
 from blinddps_sci.sampling.consensus import consensus
 from blinddps_sci.sampling.posterior import Posterior, Progress, Status, spread
-from blinddps_sci.sampling.reconcile import KernelField, reconcile
+from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile, structure
 from blinddps_sci.sampling.sample import sample
 from blinddps_sci.sampling.unknown import Unknown
 from blinddps_sci.tiling.plan import Unit
 
-__all__ = ["UnitResult", "estimate_unit", "node_places", "restore_unit", "run_unit"]
+__all__ = ["UnitResult", "estimate_unit", "restore_unit", "run_unit"]
 
 _SECOND = 1 << 24
 """First sample number of the restoration, whose noise has to be independent of the estimation's."""
@@ -67,19 +68,12 @@ def run_unit(job: Job, number: int, callback: Callback | None = None) -> UnitRes
     """Restore one unit from its own data alone; see `estimate_unit` and `restore_unit`."""
     if not job.estimates:
         return restore_unit(job, number, None, callback)
-    chains = torch.from_numpy(estimate_unit(job, number, callback))
-    places = node_places(job, number, chains.shape[1])
-    field = reconcile([chains], [places], job.config.psf) if len(chains) else None
+    estimate = estimate_unit(job, number, callback)
+    field = reconcile([estimate], job.config.psf) if len(estimate.chains) else None
     return restore_unit(job, number, field, callback)
 
 
-def node_places(job: Job, number: int, count: int) -> Tensor:
-    """Return row and column (N, 2), in the grid of its plane, of the first ``count`` nodes of a unit."""
-    tiles = job.plan.tiles(job.plan.unit_at(number))
-    return torch.tensor([tile.index for tile in tiles[:count]])
-
-
-def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> np.ndarray:
+def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> KernelEstimate:
     """Estimate the kernels of a unit: chains draw image and kernels together.
 
     Parameters
@@ -93,21 +87,39 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> np
 
     Returns
     -------
-    ndarray of float32, (C, N, K, K)
-        Kernels of the chains that agree, one for each tile or one for all; of no chain if no pixel was
-        measured.
+    KernelEstimate
+        One kernel for each tile or one for all; of no chain if no pixel was measured.
     """
     scene = read_scene(job, number)
     if scene.kernel is None:
         raise AssertionError("a known PSF is not estimated")
+    nodes = scene.tiles[: scene.kernel.shape[0]]
+    places = torch.tensor([tile.index for tile in nodes])
     if scene.empty:
-        return np.zeros((0, *scene.kernel.shape), dtype=np.float32)
+        return KernelEstimate(torch.zeros(0, *scene.kernel.shape), torch.zeros(len(nodes)), places)
     unknowns = {"image": scene.image, "kernel": scene.kernel}
     tell = callback and (lambda p: callback(replace(p, steps=2 * p.steps)))
     found = _draws(scene, scene.operator, unknowns, job.config.chains, 0, tell)
     pixels = int(scene.likelihood.count(scene.data).sum())
     agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
-    return agreed.chains.cpu().numpy()
+    return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found).cpu(), places)
+
+
+def _evidence(scene: Scene, found: Posterior) -> Tensor:
+    """Return how much the data say of each kernel, (N,)."""
+    with torch.no_grad():
+        chains = scene.operator.forward({name: values[:, 0] for name, values in found.samples.items()})
+        predicted = chains.mean(dim=0, keepdim=True)
+        seen = structure(predicted, scene.likelihood.whitening(predicted, scene.data))[0, 0]
+    return torch.stack([_within(seen, window) for window in scene.operator.windows])
+
+
+def _within(values: Tensor, window: NodeWindow) -> Tensor:
+    """Return the sum of values, (h, w), under a node's window."""
+    rows = slice(window.y0, window.y0 + len(window.wy))
+    columns = slice(window.x0, window.x0 + len(window.wx))
+    weight = torch.from_numpy(np.outer(window.wy, window.wx)).to(values)
+    return (weight * values[rows, columns]).sum()
 
 
 def restore_unit(

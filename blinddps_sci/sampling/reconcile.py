@@ -1,7 +1,7 @@
 """From what chains found at every node to one field of kernels.
 
-Nodes are averaged with their neighbours, by how well their chains agree: a tile of empty sky says little
-of its kernel, and its chains differ as kernels do beforehand.
+Nodes are averaged with their neighbours, by how much there is to be seen at them: a tile of empty sky
+says little of its kernel.
 """
 
 from __future__ import annotations
@@ -15,15 +15,61 @@ from torch import Tensor
 
 from blinddps_sci.sampling.posterior import spread
 
-__all__ = ["KernelField", "reconcile"]
+__all__ = ["KernelEstimate", "KernelField", "reconcile", "structure"]
 
 Model = Literal["per-tile", "smooth", "shared"]
+
+_LEAST = 1e-3
+"""Evidence of a node without any, relative to the median: where all is empty, all count alike."""
 
 _FAR = 3.0
 """How many times farther than the median a node is from those around it, to be an outlier."""
 
 _FEW = 5
 """With fewer nodes none is."""
+
+
+@dataclass(frozen=True, eq=False)
+class KernelEstimate:
+    """What a unit's chains know of the kernels of its N nodes.
+
+    Parameters
+    ----------
+    chains : Tensor, (C, N, K, K)
+        Kernels of the chains that agree, aligned, sum one, negative where their noise is.
+    evidence : Tensor, (N,)
+        How much the data say of each kernel: see `structure`.
+    places : Tensor, (N, 2)
+        Row and column of the nodes in the grid of the whole field.
+    """
+
+    chains: Tensor
+    evidence: Tensor
+    places: Tensor
+
+
+def structure(prediction: Tensor, whitening: Tensor) -> Tensor:
+    """Return what each pixel says of the kernel: its squared gradient in units of the noise.
+
+    Parameters
+    ----------
+    prediction : Tensor, (..., h, w)
+        The scene as the detector would see it without noise.
+    whitening : Tensor, (..., h, w)
+        One over the noise's standard deviation; zero where nothing was measured.
+
+    Returns
+    -------
+    Tensor, (..., h, w)
+
+    Notes
+    -----
+    The Fisher information on a kernel is the power spectrum of the image over the variance of the
+    noise. Flat parts say nothing: there, chains agree on a kernel that is too wide.
+    """
+    down = torch.diff(prediction, dim=-2, append=prediction[..., -1:, :])
+    across = torch.diff(prediction, dim=-1, append=prediction[..., :, -1:])
+    return (down * whitening).square() + (across * whitening).square()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +106,14 @@ class KernelField:
         return kernels
 
 
-def reconcile(chains: Sequence[Tensor], places: Sequence[Tensor], model: Model) -> KernelField:
+def reconcile(estimates: Sequence[KernelEstimate], model: Model) -> KernelField:
     """Agree on the kernels of the first unit, given those of others.
 
     Parameters
     ----------
-    chains : sequence of Tensor, (C, N, K, K) each
-        Of one or more units, the first of which is asked for: kernels of the chains that agree, aligned,
-        sum one, negative where their noise is. Units may differ in C and N; those without chains are
-        passed over.
-    places : sequence of Tensor, (N, 2) each
-        Row and column of the nodes in the grid of the whole field.
+    estimates : sequence of KernelEstimate
+        Of one or more units, the first of which is asked for. Units may differ in C and N; those without
+        chains are passed over.
     model : {"per-tile", "smooth", "shared"}
         Whether nodes are independent, are averaged with the up to eight around them, or are all one.
 
@@ -79,13 +122,15 @@ def reconcile(chains: Sequence[Tensor], places: Sequence[Tensor], model: Model) 
     KernelField
         Of the first unit's nodes; of one node if it is shared. The truth plays no part.
     """
-    known = [(c, p) for c, p in zip(chains, places, strict=True) if len(c)]
-    count = max(len(c) for c, _ in known)
-    means = torch.cat([c.mean(dim=0) for c, _ in known])
-    errors = _errors([c for c, _ in known])
+    known = [estimate for estimate in estimates if len(estimate.chains)]
+    count = max(len(estimate.chains) for estimate in known)
+    means = torch.cat([estimate.chains.mean(dim=0) for estimate in known])
     # A unit with fewer chains than others counts its own again.
-    apart = torch.cat([(c - c.mean(dim=0))[torch.arange(count) % len(c)] for c, _ in known], dim=1)
-    weights = _nearness(torch.cat([p for _, p in known]).to(means), model) / errors
+    apart = torch.cat([_deviations(estimate.chains, count) for estimate in known], dim=1)
+    evidence = torch.cat([estimate.evidence for estimate in known]).to(means)
+    usual = evidence.median().clamp(min=torch.finfo(evidence.dtype).tiny)
+    near = _nearness(torch.cat([estimate.places for estimate in known]).to(means), model)
+    weights = near * (evidence / usual).clamp(min=_LEAST)
     outliers = _outliers(means, weights)
     usable = weights * ~outliers
     # A node whose neighbours are all outliers has only itself to go by.
@@ -94,26 +139,18 @@ def reconcile(chains: Sequence[Tensor], places: Sequence[Tensor], model: Model) 
     weights = weights / weights.sum(dim=1, keepdim=True)
     # What is negative is cut off at the end, of the mean: cut off every draw by itself, the noise
     # about a faint kernel would add up to a pedestal.
-    mine = slice(1 if model == "shared" else len(known[0][1]))
+    mine = slice(1 if model == "shared" else len(known[0].places))
     mean = torch.einsum("mn,nij->mij", weights[mine], means).clamp(min=0)
     return KernelField(
         mean=mean / mean.sum(dim=(-2, -1), keepdim=True),
         deviations=torch.einsum("mn,cnij->cmij", weights[mine], apart),
-        outliers=outliers[: len(known[0][1])],
+        outliers=outliers[: len(known[0].places)],
     )
 
 
-def _errors(chains: Sequence[Tensor]) -> Tensor:
-    """Return how uncertain each node's mean over its chains is, (N,), relative to the others.
-
-    The spread of a few chains is itself uncertain, and is drawn half way to that of the other nodes. A
-    single chain says nothing of its error; its nodes count as the others do.
-    """
-    spreads = [c.var(dim=0).sum(dim=(-2, -1)) / len(c) for c in chains if len(c) > 1]
-    usual = torch.cat(spreads).median() if spreads else torch.tensor(1.0)
-    usual = usual.clamp(min=torch.finfo(usual.dtype).tiny)
-    found = iter(spreads)
-    return torch.cat([(next(found) + usual) / 2 if len(c) > 1 else usual.expand(c.shape[1]) for c in chains])
+def _deviations(chains: Tensor, count: int) -> Tensor:
+    deviations: Tensor = (chains - chains.mean(dim=0))[torch.arange(count) % len(chains)]
+    return deviations
 
 
 def _nearness(places: Tensor, model: Model) -> Tensor:
