@@ -102,13 +102,13 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     found = _draws(scene, scene.operator, unknowns, job.config.chains, 0, tell)
     pixels = int(scene.likelihood.count(scene.data).sum())
     agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
-    return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found).cpu(), places)
+    return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found, agreed.used).cpu(), places)
 
 
-def _evidence(scene: Scene, found: Posterior) -> Tensor:
-    """Return how much the data say of each kernel, (N,)."""
+def _evidence(scene: Scene, found: Posterior, used: Tensor) -> Tensor:
+    """Return how much the data say of each kernel, (N,), by the chains that are used."""
     with torch.no_grad():
-        chains = scene.operator.forward({name: values[:, 0] for name, values in found.samples.items()})
+        chains = scene.operator.forward({name: values[used, 0] for name, values in found.samples.items()})
         predicted = chains.mean(dim=0, keepdim=True)
         seen = structure(predicted, scene.likelihood.whitening(predicted, scene.data))[0, 0]
     return torch.stack([_within(seen, window) for window in scene.operator.windows])
