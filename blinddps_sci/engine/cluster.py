@@ -130,6 +130,7 @@ class _Flight:
         return _QUEUED * max(workers, 1) - len(self.tasks)
 
     def submit(self, task: Task) -> None:
+        self.folder.await_begin(task.phase, task.unit)
         # A name of its own for every try, which no scheduler knows of this run or another.
         key = f"{task.phase}-{task.unit}-{uuid.uuid4().hex}"
         future = self.client.submit(self.work, str(self.folder.path), task, key=key, pure=False)
@@ -157,7 +158,7 @@ class _Flight:
         else:
             # A worker that dies takes with it what waits there.
             waited = error is None or isinstance(error, KilledWorker)
-            begun = not waited or self.folder.has_begun(task.phase, task.unit, task.attempt)
+            begun = not waited or self.folder.has_begun(task.phase, task.unit)
             result = Outcome(task, error=error or RuntimeError(f"the task was {future.status}"), begun=begun)
         self.late.discard(future)
         future.release()

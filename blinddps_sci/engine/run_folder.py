@@ -114,26 +114,29 @@ class RunFolder:
 
     # --- markers ---
 
-    def begin(self, phase: Phase, unit: int, attempt: int) -> None:
+    def begin(self, phase: Phase, unit: int) -> None:
         """Say that a worker is at work on a phase of a unit."""
-        self._replace(self._marker(phase, unit).with_suffix(".begun"), str(attempt))
+        self._begun(phase, unit).touch()
 
-    def has_begun(self, phase: Phase, unit: int, attempt: int) -> bool:
-        """Return whether a worker has been at work on a phase of a unit at this attempt."""
-        file = self._marker(phase, unit).with_suffix(".begun")
-        return file.exists() and file.read_text() == str(attempt)
+    def await_begin(self, phase: Phase, unit: int) -> None:
+        """Forget who has been at work on a phase of a unit, now or in a run before."""
+        self._begun(phase, unit).unlink(missing_ok=True)
+
+    def has_begun(self, phase: Phase, unit: int) -> bool:
+        """Return whether a worker is at work on a phase of a unit, or died of it."""
+        return self._begun(phase, unit).exists()
 
     def seconds_at_work(self, phase: Phase, unit: int) -> float:
         """Return for how long a worker has been at work on a phase of a unit; zero if none is."""
         try:
-            return time.time() - self._marker(phase, unit).with_suffix(".begun").stat().st_mtime
+            return time.time() - self._begun(phase, unit).stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
     def mark(self, phase: Phase, unit: int, record: dict[str, Any]) -> None:
         """Say that a phase of a unit is done, with what is known of it."""
         self._replace(self._marker(phase, unit), json.dumps(record))
-        self._marker(phase, unit).with_suffix(".begun").unlink(missing_ok=True)
+        self._begun(phase, unit).unlink(missing_ok=True)
 
     def unmark(self, phase: Phase, unit: int) -> None:
         """Forget that a phase of a unit is done."""
@@ -210,6 +213,9 @@ class RunFolder:
 
     def _marker(self, phase: Phase, unit: int) -> Path:
         return self.path / phase / f"{unit % _FAN:02x}" / f"{unit:09d}.json"
+
+    def _begun(self, phase: Phase, unit: int) -> Path:
+        return self._marker(phase, unit).with_suffix(".begun")
 
     def _array(self, phase: Phase, unit: int) -> Path:
         return self.path / phase / f"{unit % _FAN:02x}" / f"{unit:09d}.npy"

@@ -36,7 +36,7 @@ def run_task_at(folder: str, task: Task) -> dict[str, Any]:
     Opens the input and loads the networks once per process.
     """
     run = RunFolder(Path(folder))
-    run.begin(task.phase, task.unit, task.attempt)
+    run.begin(task.phase, task.unit)
     return run_task(_job(folder), run, ResultStore(run.store, "r+"), task)
 
 
