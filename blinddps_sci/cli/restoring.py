@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blinddps_sci.cli.base import FAILED, QUARANTINED, Add, given
+from blinddps_sci.cli.progress import ProgressBar
 
 __all__ = ["add_restoring"]
 
@@ -89,35 +90,33 @@ def _verify(output: str, repair: bool) -> int:
 
 
 def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
-    """Do a restoration with a progress bar, say how it went, and return the exit code."""
-    from tqdm import tqdm
-
+    """Do a restoration, show its progress, say how it went, and return the exit code."""
     from blinddps_sci.engine.budget import cost
     from blinddps_sci.engine.driver import Event
     from blinddps_sci.engine.job import Job
     from blinddps_sci.engine.restore import quarantined
+    from blinddps_sci.engine.run_folder import RunFolder
     from blinddps_sci.engine.summary import describe_job, describe_result
+    from blinddps_sci.engine.tally import Tally
     from blinddps_sci.errors import QuarantineWarning
+    from blinddps_sci.io.result import store_path_for
     from blinddps_sci.tiling import describe
 
     # The bar appears when the run starts: what is refused before that prints one line only.
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", QuarantineWarning)
-        jobs: list[Job] = []
-        bars: list[Any] = []
+        bars: list[ProgressBar] = []
 
         def announce(job: Job) -> None:
-            jobs.append(job)
             if quiet:
                 return
             print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
-            total = job.plan.n_units * job.steps
-            bars.append(stack.enter_context(tqdm(total=total, unit="step", dynamic_ncols=True)))
+            folder = RunFolder.beside(store_path_for(Path(output)), job.fingerprint)
+            bars.append(stack.enter_context(ProgressBar(Tally(job, folder), sys.stderr)))
 
         def advance(event: Event) -> None:
             for bar in bars:
-                bar.set_postfix_str(f"unit {event.unit + 1}/{event.units}", refresh=False)
-                bar.update(1 if event.progress is not None else jobs[-1].steps)
+                bar(event)
 
         result = work(on_start=announce, callback=advance)
     print(describe_result(Path(output), result))

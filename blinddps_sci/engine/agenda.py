@@ -100,18 +100,22 @@ class Agenda:
                 self._offer_blend(unit)
             return ()
         self.blended.add(task.unit)
-        return tuple(unit for unit in self._around(task.unit) if not self._to_blend(unit))
+        return self._done_with(task.unit)
 
     def retry(self, task: Task, *, begun: bool = True) -> None:
         """Put a task back, to be tried once more; one that had not begun has not been tried."""
         self._again.append(Task(task.phase, task.unit, task.attempt + begun))
 
-    def give_up(self, unit: int, why: str) -> None:
-        """Quarantine a unit: it has no result, and others are restored and blended without it."""
+    def give_up(self, unit: int, why: str) -> tuple[int, ...]:
+        """Quarantine a unit: it has no result, and others are restored and blended without it.
+
+        Returns the units whose draws nobody needs any more, as `finish` does.
+        """
         self.given_up[unit] = why
         self._estimate_ended(unit)
         for other in self._around(unit):
             self._offer_blend(other)
+        return self._done_with(unit)
 
     def _around(self, unit: int) -> tuple[int, ...]:
         """Return a unit and those whose weight reaches into its core, by number."""
@@ -120,6 +124,10 @@ class Agenda:
     def _to_blend(self, unit: int) -> bool:
         """Return whether a unit's draws are still to be blended, into its own core or into others'."""
         return any(other not in self.blended and other not in self.given_up for other in self._around(unit))
+
+    def _done_with(self, unit: int) -> tuple[int, ...]:
+        """Return which of a unit and those around it have draws that nobody needs any more."""
+        return tuple(other for other in self._around(unit) if not self._to_blend(other))
 
     def _to_restore(self, unit: int) -> bool:
         return unit not in self.restored and unit not in self.given_up and self._to_blend(unit)
@@ -137,7 +145,7 @@ class Agenda:
             return
         if self.evidence.psf == "shared" and not self._has_evidence(unit):
             return  # it is the same for all of them
-        for other in self.evidence.serves(unit):
+        for other in sorted(self.evidence.serves(unit)):
             self._offer_restoration(other)
 
     def _has_evidence(self, unit: int) -> bool:

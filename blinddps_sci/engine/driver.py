@@ -232,8 +232,8 @@ def _fail(agenda: Agenda, folder: RunFolder, task: Task, error: BaseException) -
     if task.attempt + 1 < ATTEMPTS and not isinstance(error, BlindDpsError):
         agenda.retry(task)
         return
-    agenda.give_up(task.unit, why)
-    folder.drop("restore", task.unit)
+    for unit in {task.unit, *agenda.give_up(task.unit, why)}:
+        folder.drop("restore", unit)
     folder.give_up(task.unit, why)
 
 
