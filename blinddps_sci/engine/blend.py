@@ -54,7 +54,7 @@ def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) 
     # In the order of their numbers: a sum of floats depends on its order.
     for number in sorted((unit.index, *plan.neighbours(unit))):
         other = plan.unit_at(number)
-        draws = draws_of(number)
+        draws = own if number == unit.index else draws_of(number)
         common = core.intersect(other.data)
         wy, wx = plan.blend_window(other)
         inside = common.within(other.data).slices

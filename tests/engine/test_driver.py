@@ -10,10 +10,12 @@ import pytest
 import xarray as xr
 
 from blinddps_sci.engine import tasks
+from blinddps_sci.engine.begin import _chunk, begin_run
 from blinddps_sci.engine.blend import blend
-from blinddps_sci.engine.driver import ATTEMPTS, Event, _chunk, begin_run, continue_run, run_job
+from blinddps_sci.engine.driver import ATTEMPTS, Event, continue_run, run_job
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.engine.run_folder import PHASES
+from blinddps_sci.engine.unit import estimate_unit, restore_unit, run_unit
 from blinddps_sci.errors import InputError, OutputError, QuarantineWarning
 from blinddps_sci.io.result import DQ_BITS, ResultStore, open_result
 
@@ -127,15 +129,19 @@ def test_every_plane_goes_to_its_place(job_of, scene, tmp_path, axes: tuple[str,
 # --- progress and interruption ---
 
 
-def test_events_count_units_and_steps(job_of, scene, tmp_path) -> None:
-    seen: list[tuple[int, int, int, int]] = []
+def test_events_tell_of_steps_and_of_what_is_done(job_of, scene, tmp_path) -> None:
+    seen: list[tuple[int, str, int | None]] = []
 
     def note(event: Event) -> None:
-        seen.append((event.unit, event.units, event.progress.step, event.progress.steps))
+        assert event.units == 2
+        assert event.progress is None or event.progress.steps == 4
+        seen.append((event.unit, event.phase, event.progress and event.progress.step))
 
-    run_job(job_of(scene(64, 100), steps=2), tmp_path / "out.zarr", callback=note)
-    # two steps that estimate the PSF and two that restore
-    assert seen == [(unit, 2, step, 4) for unit in (0, 1) for step in (1, 2, 3, 4)]
+    run_job(job_of(scene(64, 100), steps=2, psf="per-tile"), tmp_path / "out.zarr", callback=note)
+    of_unit = [("estimate", 1), ("estimate", 2), ("estimate", None)]
+    of_unit += [("restore", 3), ("restore", 4), ("restore", None)]
+    blends = [(unit, "blend", None) for unit in (0, 1)]
+    assert seen == [(unit, *what) for unit in (0, 1) for what in of_unit] + blends
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
@@ -153,10 +159,10 @@ def test_whatever_ends_a_run_it_goes_on_and_ends_alike(
     with pytest.raises(error):
         continue_run(run, callback=stop)
     assert open_result(run.store.path).status == "running"
-    assert list(run.folder.marked("restore")) == [0]
-    seen: list[int] = []
-    store = continue_run(run, callback=lambda event: seen.append(event.unit))
-    assert set(seen) == {1, 2}
+    assert list(run.folder.marked("estimate")) == [0]
+    seen: list[tuple[str, int]] = []
+    store = continue_run(run, callback=lambda event: seen.append((event.phase, event.unit)))
+    assert set(seen) == {(phase, unit) for phase in PHASES for unit in range(3)} - {("estimate", 0)}
     assert store.status == "complete"
     assert_same(store, whole)
 
@@ -169,53 +175,59 @@ def test_a_stop_file_ends_a_run_after_the_unit_at_work(job_of, scene, tmp_path) 
 
     with pytest.raises(KeyboardInterrupt):
         continue_run(run, callback=stop)
-    assert list(run.folder.marked("restore")) == [0]
+    assert [list(run.folder.marked(phase)) for phase in PHASES] == [[0], [], []]
     assert not run.folder.stop_file.exists()
     assert continue_run(run).status == "complete"
 
 
 def test_draws_are_dropped_once_all_around_them_are_blended(job_of, scene, tmp_path) -> None:
-    run = begin_run(job_of(scene(64, 160)), tmp_path / "out.zarr")
+    run = begin_run(job_of(scene(64, 300)), tmp_path / "out.zarr")
+    assert run.job.plan.n_units == 5
     most = 0
 
     def count(event: Event) -> None:
         nonlocal most
-        most = max(most, sum(run.folder.has_draws(unit) for unit in range(3)))
+        most = max(most, len(drawn()))
+
+    def drawn() -> list[int]:
+        return [unit for unit in range(5) if run.folder.load("restore", unit) is not None]
 
     continue_run(run, callback=count)
-    assert most == 2
-    assert not any(run.folder.has_draws(unit) for unit in range(3))
+    assert most == 3
+    assert drawn() == []
 
 
 # --- units that fail ---
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int], Exception], list[int]]:
-    """Let units raise an error; return the list of the units tried."""
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Let a phase of units raise an error; return the list of the units tried."""
 
-    def make(units: set[int], error: Exception) -> list[int]:
+    def make(units: set[int], error: Exception, phase: str = "restore") -> list[int]:
         tried: list[int] = []
+        plain = {"estimate": estimate_unit, "restore": restore_unit}[phase]
 
-        def run(job: Job, number: int, callback=None):
+        def work(job: Job, number: int, *others):
             tried.append(number)
             if number in units:
                 raise error
-            return run_unit(job, number, callback)
+            return plain(job, number, *others)
 
-        monkeypatch.setattr(tasks, "run_unit", run)
+        monkeypatch.setattr(tasks, f"{phase}_unit", work)
         return tried
 
     return make
 
 
+@pytest.mark.parametrize("phase", ["estimate", "restore"])
 @pytest.mark.parametrize(("error", "attempts"), [(ValueError("no"), ATTEMPTS), (InputError("no"), 1)])
 def test_a_unit_that_fails_is_given_up_and_the_others_finish(
-    job_of, scene, tmp_path, failing, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int
+    job_of, scene, tmp_path, failing, monkeypatch: pytest.MonkeyPatch, error, attempts: int, phase: str
 ) -> None:
-    job = job_of(scene(64, 160))
+    job = job_of(scene(64, 160), psf="per-tile")
     whole = run_job(job, tmp_path / "whole.zarr")
-    tried = failing({1}, error)
+    tried = failing({1}, error, phase)
     run = begin_run(job, tmp_path / "out.zarr")
     with pytest.warns(QuarantineWarning, match="1 of 3 units are quarantined"):
         store = continue_run(run)
@@ -254,11 +266,12 @@ def test_the_journal_says_what_happened(job_of, scene, tmp_path, failing) -> Non
         continue_run(run)
     lines = run.folder.journal()
     events = [(line["event"], line.get("phase"), line.get("unit")) for line in lines]
-    failed = ("failed", "restore", 0)
+    failed = [("failed", "restore", 0)] * ATTEMPTS
     done = [("done", phase, 1) for phase in ("restore", "blend")]
-    assert events == [("begin", None, None), *[failed] * ATTEMPTS, *done, ("end", None, None)]
-    assert lines[1]["error"] == "ValueError: bad luck"
-    assert "Traceback" in lines[1]["trace"]
+    estimated = [("done", "estimate", unit) for unit in (0, 1)]
+    assert events == [("begin", None, None), *estimated, *failed, *done, ("end", None, None)]
+    assert lines[3]["error"] == "ValueError: bad luck"
+    assert "Traceback" in lines[3]["trace"]
     assert lines[-1]["quarantined"] == 1
 
 

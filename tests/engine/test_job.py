@@ -145,9 +145,17 @@ def test_an_error_plane_without_a_usable_value_is_refused(job_of, scene) -> None
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    auto, cpu, cuda = (RestoreConfig(device=device) for device in ("auto", "cpu", "cuda"))
+    assert choose_device(auto) == choose_device(cpu) == torch.device("cpu")
     with pytest.raises(ConfigError, match="--device cpu or auto"):
-        choose_device("cuda")
+        choose_device(cuda)
+
+
+@pytest.mark.parametrize("where", [{"workers": 2}, {"scheduler": "tcp://10.0.0.1:8786"}])
+def test_a_process_whose_workers_compute_needs_no_device(monkeypatch: pytest.MonkeyPatch, where) -> None:
+    for available in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+        assert choose_device(RestoreConfig(device="cuda", **where)) == torch.device("cpu")
 
 
 # --- the arithmetic of the networks ---

@@ -231,7 +231,7 @@ def test_options_come_from_a_file_and_are_overridden(small, scene, tmp_path) -> 
     options = {**small, "config": str(file), "steps": 2}
     del options["samples"]
     job = prepare_restore(scene(32, 32), options)
-    assert (job.config.steps, job.config.samples, job.noise.sigma) == (2, 3, 3.0)
+    assert (job.config.steps, job.config.samples, job.noise.sigma) == (2, 6, 3.0)
 
 
 def test_the_job_is_announced_before_the_first_step(run, scene) -> None:
@@ -239,10 +239,11 @@ def test_the_job_is_announced_before_the_first_step(run, scene) -> None:
     run(
         scene(32, 32),
         on_start=lambda job: seen.append(job.fingerprint),
-        callback=lambda event: seen.append("step"),
+        callback=lambda event: seen.append(event.phase),
     )
     assert len(seen[0]) == 16
-    assert seen[1:] == ["step"] * 6
+    # three steps and the end of each phase
+    assert seen[1:] == ["estimate"] * 4 + ["restore"] * 4 + ["blend"]
 
 
 def test_a_trajectory_needs_a_store(run, scene, tmp_path) -> None:
@@ -308,16 +309,16 @@ def test_an_interrupted_run_goes_on(run, scene, tmp_path, name: str) -> None:
     before = written(tmp_path)
 
     def stop_later(event: Event) -> None:
-        if event.unit == 1:
+        if (event.phase, event.unit) == ("restore", 1):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "in.fits", tmp_path / name, callback=stop_later)
     store = f"{name.removesuffix('.zarr')}.zarr"
     assert written(tmp_path) == sorted([*before, store, f"{store}.run"])
-    seen: list[int] = []
-    found = resume(tmp_path / name, callback=lambda event: seen.append(event.unit))
-    assert set(seen) == {1}
+    seen: list[tuple[str, int]] = []
+    found = resume(tmp_path / name, callback=lambda event: seen.append((event.phase, event.unit)))
+    assert set(seen) == {("restore", 1), ("blend", 0), ("blend", 1)}
     field = "image" if name.endswith(".zarr") else "data"
     np.testing.assert_array_equal(found[field], whole[field])
     left = [name, f"{name}.run"] if name.endswith(".zarr") else [name]

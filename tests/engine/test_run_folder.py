@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from blinddps_sci.engine.run_folder import RunFolder, folders_of
+from blinddps_sci.engine.run_folder import Phase, RunFolder, folders_of
 
 
 @pytest.fixture
@@ -35,25 +36,44 @@ def test_what_is_marked_is_known(run: RunFolder) -> None:
     assert not list(run.path.rglob("*.partial"))
 
 
-def test_a_restoration_is_done_while_its_draws_are_there(run: RunFolder) -> None:
-    draws = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    run.save_draws(5, draws)
-    assert not run.is_done("restore", 5)
-    run.mark("restore", 5, {})
-    assert run.is_done("restore", 5)
-    np.testing.assert_array_equal(run.load_draws(5), draws)
-    run.drop_draws(5)
-    assert run.is_marked("restore", 5)
-    assert not run.is_done("restore", 5)
+@pytest.mark.parametrize("phase", ["estimate", "restore"])
+def test_a_phase_is_done_while_what_it_found_is_there(run: RunFolder, phase: Phase) -> None:
+    found = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    assert run.load(phase, 5) is None
+    run.save(phase, 5, found)
+    assert not run.is_done(phase, 5)
+    run.mark(phase, 5, {})
+    assert run.is_done(phase, 5)
+    np.testing.assert_array_equal(run.load(phase, 5), found)
+    run.drop(phase, 5)
+    run.drop(phase, 5)
+    assert run.is_marked(phase, 5)
+    assert not run.is_done(phase, 5)
 
 
-def test_what_has_begun_is_known_by_its_attempt(run: RunFolder) -> None:
-    assert not run.has_begun("blend", 8, 0)
-    run.begin("blend", 8, 0)
-    assert run.has_begun("blend", 8, 0)
-    assert not run.has_begun("blend", 8, 1)
+def test_a_blend_leaves_nothing_for_others(run: RunFolder) -> None:
+    run.mark("blend", 5, {})
+    assert run.is_done("blend", 5)
+
+
+def test_who_is_at_work_is_known_and_for_how_long(run: RunFolder) -> None:
+    assert not run.has_begun("blend", 8)
+    assert run.seconds_at_work("blend", 8) == 0
+    run.begin("blend", 8)
+    assert run.has_begun("blend", 8)
+    assert not run.has_begun("restore", 8)
+    begun = next(run.path.rglob("*.begun"))
+    os.utime(begun, (begun.stat().st_mtime - 60,) * 2)
+    assert 59 < run.seconds_at_work("blend", 8) < 120
     run.mark("blend", 8, {})
-    assert not run.has_begun("blend", 8, 0)
+    assert not run.has_begun("blend", 8)
+
+
+def test_who_was_at_work_before_does_not_count(run: RunFolder) -> None:
+    run.begin("restore", 3)
+    run.await_begin("restore", 3)
+    run.await_begin("restore", 3)
+    assert not run.has_begun("restore", 3)
 
 
 def test_the_journal_keeps_the_order(run: RunFolder) -> None:
@@ -67,18 +87,34 @@ def test_the_journal_keeps_the_order(run: RunFolder) -> None:
     assert first["time"] <= second["time"]
 
 
-def test_units_that_were_given_up_are_listed(run: RunFolder) -> None:
+def test_units_that_were_given_up_are_listed_until_they_are_taken_back(run: RunFolder) -> None:
     assert run.quarantine == {}
-    run.write_quarantine({7: "ValueError: no"})
-    assert run.quarantine == {7: "ValueError: no"}
+    run.give_up(7, "ValueError: no")
+    run.give_up(300, "killed")
+    assert run.quarantine == {7: "ValueError: no", 300: "killed"}
+    run.take_back(7)
+    run.take_back(7)
+    assert run.quarantine == {300: "killed"}
 
 
 def test_a_finished_run_keeps_what_its_markers_said_in_one_file(run: RunFolder) -> None:
-    run.mark("restore", 0, {"unit": 0, "seconds": 2.0})
-    run.mark("blend", 0, {"unit": 0, "image": "abc"})
-    run.save_draws(0, np.zeros((1, 2, 2)))
+    said = [
+        ("estimate", {"unit": 0, "evidence": [1.5]}),
+        ("restore", {"unit": 0, "seconds": 2.0}),
+        ("blend", {"unit": 0, "digests": {"scale0/image": "abc"}}),
+    ]
+    for phase, record in said:
+        run.mark(phase, 0, record)
+    run.save("estimate", 0, np.zeros((1, 1, 2, 2)))
+    run.log("end")
+    records = list(run.records())
+    assert records == [{"phase": phase, **record} for phase, record in said]
     run.compact()
-    assert sorted(path.name for path in run.path.iterdir()) == ["units.jsonl"]
-    assert (run.path / "units.jsonl").read_text().count("\n") == 2
+    assert sorted(path.name for path in run.path.iterdir()) == ["journal.jsonl", "quarantine", "units.jsonl"]
+    assert list(run.records()) == records
+    run.expand()
+    assert [run.record(phase, 0) for phase, _ in said] == [record for _, record in said]
+    assert list(run.records()) == records
+    assert not run.is_done("restore", 0), "its draws are gone"
     run.remove()
     assert not run.path.parent.exists()

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from blinddps_sci.engine import unit as unit_module
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.scene import read_scene
 from blinddps_sci.engine.unit import run_unit
-from blinddps_sci.io import read_window
 from blinddps_sci.operators.stretch import AsinhStretch
 
 # By rounding, conjugate gradients of a joint problem may end two iterations apart.
@@ -227,10 +226,8 @@ def test_kernels_are_normalised_and_one_a_tile(job_of, scene) -> None:
 def test_kernels_of_neighbouring_nodes_share_no_noise(job_of, scene) -> None:
     largest = next(rule.le for rule in RestoreConfig.model_fields["psf_size"].metadata if hasattr(rule, "le"))
     job = job_of(scene(64, 64), psf="per-tile", kernel_prior="uniform")
-    unit = job.plan.unit_at(0)
-    window = read_window(job.dataset, job.index(0), slice(0, 64), slice(0, 64))
-    made = unit_module._problem(job, unit, job.plan.tiles(unit), window)[1]["kernel"]
-    places = {(site.y, site.x) for site in made.sites}
+    kernel = read_scene(job, 0).kernel
+    places = {(site.y, site.x) for site in kernel.sites}
     assert len(places) == job.plan.n_tiles
     assert min(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in combinations(places, 2)) >= largest
 

@@ -63,7 +63,7 @@ def test_a_run_that_is_not_finished_may_be_verified(small, scene, tmp_path: Path
     fits.writeto(tmp_path / "in.fits", scene(40, 170))
 
     def stop(event: Any) -> None:
-        if event.unit == 2:
+        if event.phase == "blend":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

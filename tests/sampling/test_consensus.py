@@ -27,7 +27,7 @@ def copies(noise: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     moved = torch.stack([spot(*move) for move in moves.tolist()])
     grain = torch.randn(moved.shape, generator=generator, dtype=torch.float64)
     kernels = moved + noise * moved.sqrt() * grain
-    truth = consensus(spot()[None], torch.ones(1), PIXELS).mean
+    truth = consensus(spot()[None], torch.ones(1), PIXELS).chains[0]
     return kernels / kernels.sum(dim=(-2, -1), keepdim=True), truth
 
 
@@ -39,50 +39,20 @@ def test_the_mean_of_aligned_chains_beats_every_chain() -> None:
     kernels, truth = copies(0.02)
     found = consensus(kernels, torch.ones(CHAINS), PIXELS)
     assert found.used.all()
-    error = distance(found.mean, truth)
+    error = distance(found.chains.mean(dim=0), truth)
     assert error < 0.7 * distance(found.chains, truth).min()
     # and averaged as they came they would be a blur
     assert error < 0.3 * distance(kernels.mean(dim=0), truth)
 
 
-def test_the_result_is_a_kernel() -> None:
+def test_chains_are_centred_kernels_with_their_noise() -> None:
     kernels, _ = copies(0.02)
     assert kernels.min() < 0
-    found = consensus(kernels, torch.ones(CHAINS), PIXELS)
-    assert found.mean.min() >= 0
-    for kernel in (found.mean, found.chains):
-        sums = kernel.sum(dim=(-2, -1))
-        torch.testing.assert_close(sums, torch.ones_like(sums))
-        assert centroid(kernel.clamp(min=0)).abs().max() < 1e-2
-
-
-def test_noise_about_a_faint_kernel_adds_up_to_no_pedestal() -> None:
-    """Averaged over many chains it cancels; cut off chain by chain it would not."""
-    truth = spot()
-    noise = 2e-3 * torch.randn(200, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    far = truth < 1e-6
-    found = consensus(truth + noise, torch.ones(200), PIXELS).mean
-    assert far.sum() > 20
-    assert found[far].mean() < 0.2 * (truth + noise).clamp(min=0)[:, far].mean()
-
-
-def test_kernels_of_the_draws_scatter_as_the_mean_does() -> None:
-    kernels, _ = copies(0.02)
-    found = consensus(kernels, torch.ones(CHAINS), PIXELS)
-    drawn = found.draws(2 * CHAINS)
-    torch.testing.assert_close(drawn.mean(dim=0), found.mean)
-    torch.testing.assert_close(drawn[:CHAINS].std(dim=0), found.chains.std(dim=0) / CHAINS**0.5)
-    assert torch.equal(drawn[:CHAINS], drawn[CHAINS:])
-    one = consensus(kernels[:1], torch.ones(1), PIXELS)
-    torch.testing.assert_close(one.draws(3), one.mean.expand(3, -1, -1, -1))
-
-
-def test_neighbouring_kernels_are_mixed_as_asked() -> None:
-    kernels = torch.cat([copies(0.02, seed=1)[0], copies(0.02, seed=2)[0]], dim=1)
-    mixing = torch.tensor([[0.75, 0.25], [0.25, 0.75]], dtype=torch.float64)
-    apart, mixed = (consensus(kernels, torch.ones(CHAINS), PIXELS, m) for m in (None, mixing))
-    torch.testing.assert_close(mixed.chains, torch.einsum("mn,cnij->cmij", mixing, apart.chains))
-    torch.testing.assert_close(mixed.mean.sum(dim=(-2, -1)), torch.ones(2, dtype=torch.float64))
+    found = consensus(kernels, torch.ones(CHAINS), PIXELS).chains
+    sums = found.sum(dim=(-2, -1))
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+    assert centroid(found.clamp(min=0)).abs().max() < 1e-2
+    assert found.min() < 0
 
 
 @pytest.mark.parametrize("bad", [1.2, 5.0, torch.nan, torch.inf])
@@ -94,7 +64,7 @@ def test_a_chain_that_does_not_explain_the_data_is_left_out(bad: float) -> None:
     found = consensus(kernels, chi2, PIXELS)
     others = [0, 1, 3, 4, 5]
     assert found.used.tolist() == [i in others for i in range(CHAINS)]
-    torch.testing.assert_close(found.mean, consensus(kernels[others], torch.ones(5), PIXELS).mean)
+    torch.testing.assert_close(found.chains, consensus(kernels[others], torch.ones(5), PIXELS).chains)
     assert len(found.chains) == CHAINS - 1
 
 
@@ -111,6 +81,6 @@ def test_nodes_are_aligned_one_by_one() -> None:
     first, _ = copies(0.0, seed=1)
     second, _ = copies(0.0, seed=2)
     both = consensus(torch.cat([first, second], dim=1), torch.ones(CHAINS), PIXELS)
-    assert both.mean.shape == (2, SIZE, SIZE)
-    torch.testing.assert_close(both.mean[:1], consensus(first, torch.ones(CHAINS), PIXELS).mean)
-    torch.testing.assert_close(both.mean[1:], consensus(second, torch.ones(CHAINS), PIXELS).mean)
+    assert both.chains.shape == (CHAINS, 2, SIZE, SIZE)
+    torch.testing.assert_close(both.chains[:, :1], consensus(first, torch.ones(CHAINS), PIXELS).chains)
+    torch.testing.assert_close(both.chains[:, 1:], consensus(second, torch.ones(CHAINS), PIXELS).chains)
