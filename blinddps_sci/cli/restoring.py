@@ -82,10 +82,10 @@ def _verify(output: str, repair: bool) -> int:
     from blinddps_sci.engine.restore import verify
 
     damaged = verify(output, repair=repair)
-    for unit, wrong in damaged.items():
-        print(f"unit {unit}: {' '.join(wrong.split())}")
-    end = "; they were restored again" if damaged and repair else ""
-    print(f"{output}: {len(damaged)} units are damaged{end}")
+    for part, wrong in damaged.items():
+        print(f"{part if isinstance(part, str) else f'unit {part}'}: {' '.join(wrong.split())}")
+    end = "; they were made again" if damaged and repair else ""
+    print(f"{output}: {len(damaged)} units or levels are damaged{end}")
     return FAILED if damaged and not repair else 0
 
 

@@ -203,7 +203,7 @@ def resume(
     return _delivered(run, target, overwrite=again)
 
 
-def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int, str]:
+def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int | str, str]:
     """Compare every shard of a result store with what was written.
 
     Parameters
@@ -211,12 +211,13 @@ def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int, st
     output : path
         The store, or the output that it lies beside.
     repair : bool
-        Whether to restore damaged units again.
+        Whether to restore damaged units and make damaged levels again.
 
     Returns
     -------
-    dict of int to str
-        The damaged units, and what is wrong with them.
+    dict of int or str to str
+        The damaged units by their number, the damaged levels of the pyramid by their name, and what is
+        wrong with each.
 
     Raises
     ------
@@ -224,9 +225,12 @@ def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int, st
         If the store has no run, or its input, its weights or the package have changed.
     """
     run = _run_of(open_result(output, "r+"), {"shard": None})
-    damaged = dict(damaged_units(run))
+    units = dict(damaged_units(run))
+    # What is wrong with a unit is wrong with the levels above it, too, and ends when it is repaired.
+    levels = {} if units or run.store.status == "running" else run.store.damaged_levels()
+    damaged: dict[int | str, str] = dict(units) | dict(levels)
     if repair and damaged:
-        forget(run, set(damaged))
+        forget(run, set(units))
         run.store.set_status("running")
         continue_run(run)
         _delivered(run, run.store.path, overwrite=False)

@@ -7,7 +7,7 @@ time, so that memory does not grow with the image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from blinddps_sci.io.ngff import IMAGES
 from blinddps_sci.io.result_layout import make_level
 from blinddps_sci.io.shards import key_slices
 
-__all__ = ["SMALLEST", "add_levels", "halve", "level_sizes"]
+__all__ = ["SMALLEST", "add_levels", "damaged_levels", "halve", "level_sizes"]
 
 SMALLEST = 512
 """The pyramid ends with the first level whose sides are no longer than this, in pixels."""
@@ -102,12 +102,39 @@ def add_levels(root: zarr.Group, facts: Mapping[str, Any], shard: int, chunk: in
     for level, sizes in enumerate(levels[1:], start=1):
         make_level(root, level, sizes, shard, chunk, facts)
         for variable in IMAGES:
-            source: Any = root[f"scale{level - 1}/{variable}"]
             target: Any = root[f"scale{level}/{variable}"]
-            for window in key_slices(target.shape, target.shards):
-                finer = (*window[:-2], *_doubled(window[-2:], source.shape[-2:]))
-                target[window] = halve(np.asarray(source[finer]))
+            for window, values in _halved(root, level, variable):
+                target[window] = values
     return len(levels)
+
+
+def damaged_levels(root: zarr.Group) -> Iterator[tuple[str, str]]:
+    """Yield the arrays of a pyramid that are not the means of the level before, and what is wrong.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        With a pyramid, as `add_levels` made it.
+    """
+    for level in itertools.takewhile(lambda n: f"scale{n}" in root, itertools.count(1)):
+        for variable in IMAGES:
+            name = f"scale{level}/{variable}"
+            try:
+                array: Any = root[name]
+                halved = _halved(root, level, variable)
+                if not all(np.array_equal(array[window], v, equal_nan=True) for window, v in halved):
+                    yield name, f"it is not the mean of scale{level - 1}"
+            except Exception as error:  # a torn shard fails in any way: checksums, lengths, codecs
+                yield name, f"it cannot be read ({type(error).__name__}: {error})"
+
+
+def _halved(root: zarr.Group, level: int, variable: str) -> Iterator[tuple[tuple[slice, ...], Array]]:
+    """Yield the windows of a level, shard by shard, and their values by the level before."""
+    source: Any = root[f"scale{level - 1}/{variable}"]
+    target: Any = root[f"scale{level}/{variable}"]
+    for window in key_slices(target.shape, target.shards):
+        finer = (*window[:-2], *_doubled(window[-2:], source.shape[-2:]))
+        yield window, halve(np.asarray(source[finer]))
 
 
 def _doubled(window: tuple[slice, ...], limits: tuple[int, ...]) -> tuple[slice, ...]:

@@ -21,7 +21,7 @@ from zarr.errors import ZarrUserWarning
 from blinddps_sci.errors import OutputError
 from blinddps_sci.io.ngff import ome_attributes
 from blinddps_sci.io.provenance import RECORD, plain
-from blinddps_sci.io.pyramid import add_levels
+from blinddps_sci.io.pyramid import add_levels, damaged_levels
 from blinddps_sci.io.result_layout import add_trajectory
 from blinddps_sci.io.shards import write_keys
 
@@ -281,6 +281,16 @@ class ResultStore:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
         consolidate(self.path)
         return levels
+
+    def damaged_levels(self) -> dict[str, str]:
+        """Return the arrays of the levels ``scale1``... that are not the means of the level before.
+
+        Returns
+        -------
+        dict of str to str
+            Their names, and what is wrong with them; `build_pyramid` makes them anew.
+        """
+        return dict(damaged_levels(self._root()))
 
     def finish(self, sentence: str | None = None) -> None:
         """Mark the result complete.

@@ -80,3 +80,21 @@ def test_a_store_without_a_run_cannot_be_verified(store: Path) -> None:
     shutil.rmtree(store.with_name("out.zarr.run"))
     with pytest.raises(InputError, match="no run to go on with"):
         verify(store)
+
+
+@pytest.mark.parametrize("damage", ["torn", "changed"])
+def test_a_damaged_level_of_the_pyramid_is_made_again(small, scene, tmp_path: Path, damage: str) -> None:
+    np.save(tmp_path / "psf.npy", np.ones((3, 3)))
+    fits.writeto(tmp_path / "in.fits", scene(40, 600))
+    out = tmp_path / "out.zarr"
+    restore(tmp_path / "in.fits", out, **small, psf_file=str(tmp_path / "psf.npy"))
+    before = open_result(out).array("scale1/std")[:]
+    file = out / "scale1" / "std" / "c" / "0" / "2"
+    file.write_bytes(b"torn" if damage == "torn" else file.with_name("1").read_bytes())
+    untouched = shard(out, "std", 3).stat().st_mtime_ns
+    assert list(verify(out)) == ["scale1/std"]
+    assert list(verify(out, repair=True)) == ["scale1/std"]
+    assert verify(out) == {}
+    np.testing.assert_array_equal(open_result(out).array("scale1/std")[:], before)
+    assert shard(out, "std", 3).stat().st_mtime_ns == untouched
+    assert open_result(out).status == "complete"
