@@ -109,8 +109,8 @@ def test_restore_writes_the_output_and_says_where(run, quick, source, tmp_path) 
     assert done.out.startswith(f"written: {tmp_path / 'out.fits'}\nreduced chi-squared of the draws: ")
     assert "gaussian with sigma 2" in done.err
     assert "budget: " in done.err
-    # three steps that estimate the PSF and three that restore
-    assert "6/6" in done.err
+    assert "\n100%: 1.28k/1.28kpx, " in done.err
+    assert done.err.endswith(" left, 1/1 units\n")
     assert written(tmp_path) == ["in.fits", "out.fits"]
     again = run("restore", source, "-o", tmp_path / "out.fits", "--overwrite", "--quiet", *quick)
     assert (again.code, again.err) == (0, "")
@@ -120,14 +120,14 @@ def test_units_that_fail_are_named_and_tried_again_by_resume(
     run, quick, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits.writeto(tmp_path / "wide.fits", picture(40, 150))
-    plain = tasks.run_unit
+    plain = tasks.restore_unit
 
-    def failing(job: Job, number: int, callback: object = None) -> object:
+    def failing(job: Job, number: int, *others: object) -> object:
         if number == 1:
             raise InputError("bad luck")
-        return plain(job, number, callback)
+        return plain(job, number, *others)
 
-    monkeypatch.setattr(tasks, "run_unit", failing)
+    monkeypatch.setattr(tasks, "restore_unit", failing)
     done = run("restore", tmp_path / "wide.fits", "-o", tmp_path / "out.fits", "--quiet", *quick)
     assert done.code == 3
     assert done.err == "blinddps: unit 1 is quarantined: InputError: bad luck\n"

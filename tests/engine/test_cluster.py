@@ -16,9 +16,10 @@ from astropy.io import fits
 from distributed import Client, WorkerPlugin
 
 from blinddps_sci.engine import tasks
-from blinddps_sci.engine.cluster import local_cluster
 from blinddps_sci.engine.begin import Run, begin_run
+from blinddps_sci.engine.cluster import local_cluster
 from blinddps_sci.engine.driver import ATTEMPTS, continue_run, run_job
+from blinddps_sci.engine.run_folder import PHASES
 from blinddps_sci.errors import ConfigError, QuarantineWarning
 from blinddps_sci.io.result import ResultStore
 
@@ -35,17 +36,17 @@ class Faults(WorkerPlugin):
         self.raising, self.killing, self.slow = raising, killing, slow
 
     def setup(self, worker: Any) -> None:
-        plain = tasks.run_unit
+        plain = tasks.restore_unit
 
-        def run(job: Any, number: int, callback: Any = None) -> Any:
+        def work(job: Any, number: int, *others: Any) -> Any:
             time.sleep(self.slow)
             if number == self.raising:
                 raise ValueError(f"unit {number} has had bad luck")
             if number == self.killing:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return plain(job, number, callback)
+            return plain(job, number, *others)
 
-        tasks.run_unit = run
+        tasks.restore_unit = work
 
 
 @pytest.fixture
@@ -96,10 +97,10 @@ def restored_by(run: Run) -> set[int]:
 
 
 def test_workers_find_what_this_process_finds(run: Run, whole: ResultStore) -> None:
-    seen: list[int] = []
-    store = continue_run(run, callback=lambda event: seen.append(event.unit))
+    seen: list[tuple[str, int]] = []
+    store = continue_run(run, callback=lambda event: seen.append((event.phase, event.unit)))
     assert_same(store, whole)
-    assert sorted(seen) == list(range(UNITS))
+    assert sorted(seen) == sorted((phase, unit) for phase in PHASES for unit in range(UNITS))
     assert len(restored_by(run)) == 2
     assert os.getpid() not in restored_by(run)
 
@@ -147,11 +148,12 @@ def test_another_process_goes_on_where_one_ended(run: Run, whole: ResultStore) -
 
     with pytest.raises(KeyboardInterrupt):
         continue_run(run, callback=stop)
-    before = set(run.folder.marked("restore"))
-    assert 1 <= len(before) < UNITS
-    logged = len(done(run))
+    before = {(phase, unit) for phase in PHASES for unit in run.folder.marked(phase)}
+    assert 1 <= len(before) < len(PHASES) * UNITS
+    logged = len(run.folder.journal())
     assert_same(continue_run(run), whole)
-    assert not before & {line["unit"] for line in done(run)[logged:]}
+    after = [line for line in run.folder.journal()[logged:] if line["event"] == "done"]
+    assert not before & {(line["phase"], line["unit"]) for line in after}
 
 
 def test_a_scheduler_that_is_not_there_is_refused(job_of, frame: Path, tmp_path: Path, monkeypatch) -> None:
