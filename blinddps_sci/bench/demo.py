@@ -104,7 +104,7 @@ def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, An
             prior="astro",
             noise=noise,
             on_start=lambda job: bar.reset(job.steps),
-            callback=lambda event: bar.update() and None,
+            callback=lambda event: bar.update(event.progress is not None) and None,
             **options,
         )
     with fits.open(folder / f"{name}_restored.fits") as hdus:

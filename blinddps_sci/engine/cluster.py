@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -138,10 +139,9 @@ class _Flight:
 
     def landed(self) -> list[Future[Any]]:
         """Return futures that ended, after a while none."""
-        try:
+        # A future that we have cancelled is an outcome as any other.
+        with suppress(TimeoutError, CancelledError):
             wait(list(self.tasks), timeout=_LOOK, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            return []
         return [future for future in self.tasks if future.done()]
 
     def outcome(self, future: Future[Any]) -> Outcome:
