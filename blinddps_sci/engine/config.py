@@ -61,7 +61,9 @@ class RestoreConfig(BaseModel):
     region: str | None = Field(None, description="part of the image: y0:y1,x0:x1")
     channel: int | str | None = Field(None, description="one channel, by number or name")
     model: Literal["blur"] = Field("blur", description="what happened to the image; frames are independent")
-    prior: str = Field("generic", description="domain label (astro, micro, generic, unlabelled) or weights")
+    prior: str = Field(
+        "generic", description="domain label (astro, micro, generic, unlabelled), weights, or gaussian"
+    )
     kernel_prior: str = Field("shipped", description="shipped, weights, uniform or gaussian")
     psf: Literal["per-tile", "smooth", "shared"] = Field("smooth", description="how the PSF may vary")
     psf_units: int = Field(

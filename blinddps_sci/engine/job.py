@@ -204,6 +204,26 @@ def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> De
     return network.to(device).tuned(autocast, compiled=config.compile)
 
 
+def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, dict[str, str]]:
+    """Return the image's prior, and the digest of its weights if it has any.
+
+    Raises
+    ------
+    PriorError
+        If there is none of that name, or it is of images of several channels.
+    """
+    if config.prior == "gaussian":
+        return _UNINFORMATIVE["gaussian"], {}
+    network, card = load_prior(config.prior, "image")
+    channels = network.net.config.in_channels
+    if channels != 1:
+        raise PriorError(
+            f"prior {config.prior!r} is of images with {channels} channels; "
+            "planes are restored one by one, so give a network of one channel"
+        )
+    return _tuned(network, config, device), {"image": card.sha256}
+
+
 def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
     """Resolve everything about a restoration before the first step.
 
@@ -225,13 +245,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     """
     device = choose_device(config)
     config = config.model_copy(update={"precision": choose_precision(config, device)})
-    image_prior, image_card = load_prior(config.prior, "image")
-    if image_prior.net.config.in_channels != 1:
-        raise PriorError(
-            f"prior {config.prior!r} is of images with {image_prior.net.config.in_channels} channels; "
-            "planes are restored one by one, so give a network of one channel"
-        )
-    weights = {"image": image_card.sha256}
+    image_prior, weights = _image_prior(config, device)
     known_psf = None if config.psf_file is None else read_psf(config.psf_file)
     if known_psf is not None:
         weights["psf"] = hashlib.sha256(known_psf.tobytes()).hexdigest()
@@ -269,7 +283,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         plan=plan,
         stretch=resolved.stretch,
         noise=resolved.noise,
-        image_prior=_tuned(image_prior, config, device),
+        image_prior=image_prior,
         kernel_prior=kernel_prior,
         known_psf=known_psf,
         kernel_power=kernel_power,

@@ -80,6 +80,15 @@ def test_uninformative_kernel_priors_take_any_size(job_of, scene, name: str, kin
     assert made.plan.kernel_size == 13
 
 
+def test_an_image_of_which_nothing_is_known_needs_no_network(job_of, scene) -> None:
+    made = job_of(scene(32, 32), noise="gaussian:2", prior="gaussian", kernel_prior="uniform")
+    assert isinstance(made.image_prior, IndependentGaussianPrior)
+    assert made.weights == {}
+    result = run_unit(made, 0)
+    assert np.isfinite(result.images).all()
+    assert np.nanmean(result.chi2) < 1.5
+
+
 def test_a_kernel_network_takes_its_own_size_only(job_of, scene) -> None:
     with pytest.raises(ConfigError, match=r"psf_size 9 .* trained on 8 pixels; use --psf-size 8"):
         job_of(scene(32, 32), psf_size=9)
