@@ -5,7 +5,7 @@ Nothing else in the package depends on them.
 
 from __future__ import annotations
 
-__all__ = ["QUALITY_METHODS", "SPEED_METHODS"]
+__all__ = ["QUALITY_METHODS", "SCALE_KINDS", "SPEED_METHODS"]
 
 # They stand here, where nothing is imported, because the command line shows them in its help.
 QUALITY_METHODS = "blurred,split,richardson-lucy,wiener,blind-rl,split-true-psf"
@@ -13,3 +13,6 @@ QUALITY_METHODS = "blurred,split,richardson-lucy,wiener,blind-rl,split-true-psf"
 
 SPEED_METHODS = "split-fast,split,split-best,dps-1000-sqrt"
 """Methods of `blinddps bench speed`."""
+
+SCALE_KINDS = ("memory", "model", "overhead", "plan", "project", "seams", "stragglers", "strong")
+"""Parts of `blinddps bench scale`."""

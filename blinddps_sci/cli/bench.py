@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blinddps_sci.bench import QUALITY_METHODS, SPEED_METHODS
+from blinddps_sci.bench import QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
 from blinddps_sci.cli.base import FAILED, Parser
 from blinddps_sci.errors import ConfigError
 
@@ -64,6 +64,11 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     models.add_argument("--overlap", type=int, default=64)
     models.add_argument("--json", type=Path, help="file for the numbers")
     models.set_defaults(command=_bench_costs, kind="psf-models")
+    scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
+    scale.add_argument("what", choices=SCALE_KINDS)
+    scale.add_argument("--json", type=Path, help="file for the numbers")
+    scale.add_argument("--costs", type=Path, help="file of `model`, from which `project` takes its units")
+    scale.set_defaults(command=_bench_scale)
 
 
 def _bench_parity(file: Path) -> int:
@@ -89,6 +94,31 @@ def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
             raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
         planes = held_out_planes(data)
     print(format_table(run_quality(data=data, held_out=planes, **options)))
+
+
+def _bench_scale(what: str, json: Path | None, costs: Path | None) -> None:
+    from blinddps_sci.bench.projection import read_costs, run_projection
+    from blinddps_sci.bench.quality import check_written, write_json
+    from blinddps_sci.bench.scale import run_overhead, run_plan, run_stragglers, run_strong
+    from blinddps_sci.bench.scale_runs import run_memory, run_model
+    from blinddps_sci.bench.seams import run_seams
+
+    check_written(json)
+    if (what == "project") != (costs is not None):
+        raise ConfigError("project, and nothing else, needs --costs FILE.json, written by `model`")
+    runs: dict[str, Callable[[], tuple[Any, str]]] = {
+        "memory": run_memory,
+        "model": run_model,
+        "overhead": run_overhead,
+        "plan": run_plan,
+        "seams": run_seams,
+        "stragglers": run_stragglers,
+        "strong": run_strong,
+    }
+    rows, table = runs[what]() if costs is None else run_projection(read_costs(costs))
+    if json is not None:
+        write_json(json, {"what": what, "rows": rows})
+    print(table)
 
 
 def _bench_costs(kind: str, **options: Any) -> None:

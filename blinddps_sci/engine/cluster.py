@@ -6,6 +6,8 @@ load the networks themselves, once. What a worker marked as done is done, whatev
 
 from __future__ import annotations
 
+import math
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
@@ -16,7 +18,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, wait
+from dask.base import annotate, get_annotations
+from distributed import Client, Future, KilledWorker, LocalCluster, span, wait
 
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.devices import gpus_for, pinned_nanny
@@ -113,6 +116,12 @@ def connected(address: str, timeout: float = 30.0) -> Iterator[Client]:
         yield client
 
 
+def _annotations_of_a_span() -> dict[str, Any]:
+    """Return what makes all tasks one span: a scheduler keeps every span that it has ever seen."""
+    with span("blinddps"):
+        return dict(get_annotations())
+
+
 @dataclass
 class _Flight:
     """Tasks that were submitted and have not come back."""
@@ -123,18 +132,25 @@ class _Flight:
     deadline: float | None
     tasks: dict[Future[Any], Task] = field(default_factory=dict)
     late: set[Future[Any]] = field(default_factory=set)
+    span: dict[str, Any] = field(default_factory=_annotations_of_a_span)
+    workers: int = 1
+    counted: float = -math.inf
 
     @property
     def room(self) -> int:
         """How many more may be submitted."""
-        workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
-        return _QUEUED * max(workers, 1) - len(self.tasks)
+        # To ask the scheduler before every task would cost as much as to submit it.
+        if time.monotonic() - self.counted > _LOOK:
+            self.workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+            self.counted = time.monotonic()
+        return _QUEUED * max(self.workers, 1) - len(self.tasks)
 
     def submit(self, task: Task) -> None:
         self.folder.await_begin(task.phase, task.unit)
         # A name of its own for every try, which no scheduler knows of this run or another.
         key = f"{task.phase}-{task.unit}-{uuid.uuid4().hex}"
-        future = self.client.submit(self.work, str(self.folder.path), task, key=key, pure=False)
+        with annotate(**self.span):
+            future = self.client.submit(self.work, str(self.folder.path), task, key=key, pure=False)
         self.tasks[future] = task
 
     def landed(self) -> list[Future[Any]]:
@@ -151,10 +167,10 @@ class _Flight:
         if future in self.late and not self.folder.is_done(task.phase, task.unit):
             error = TimeoutError(f"not done after the deadline of {self.deadline:g} s")
             result = Outcome(task, error=error)
-        elif future.status == "finished":
-            result = Outcome(task, record=future.result())
-        elif self.folder.is_done(task.phase, task.unit):
+        elif self.folder.is_done(task.phase, task.unit):  # a file is read sooner than a worker is asked
             result = Outcome(task, record=self.folder.record(task.phase, task.unit))
+        elif future.status == "finished":  # some file systems show late what others have written
+            result = Outcome(task, record=future.result())
         else:
             # A worker that dies takes with it what waits there.
             waited = error is None or isinstance(error, KilledWorker)

@@ -24,7 +24,7 @@ from blinddps_sci.errors import BlindDpsError, ConfigError, QuarantineWarning
 from blinddps_sci.io.result import ResultStore
 from blinddps_sci.sampling.posterior import Progress
 
-__all__ = ["ATTEMPTS", "Event", "continue_run", "run_job"]
+__all__ = ["ATTEMPTS", "Event", "continue_run", "follow", "run_job"]
 
 ATTEMPTS = 3
 """How often a task is tried before its unit is given up; one that is refused by its input only once."""
@@ -108,7 +108,7 @@ def continue_run(run: Run, *, callback: Callable[[Event], None] | None = None) -
 
     try:
         with _outcomes(run, agenda, tell) as outcomes:
-            last = _follow(agenda, folder, outcomes, tell)
+            last = follow(agenda, folder, outcomes, tell)
     except _CallerError as ended:
         folder.log("stopped")
         raise ended.error from None
@@ -190,13 +190,35 @@ def _call(callback: Callable[[Event], None], event: Event) -> None:
         raise _CallerError(error) from error
 
 
-def _follow(
+def follow(
     agenda: Agenda,
     folder: RunFolder,
     outcomes: Iterator[Outcome],
     tell: Callable[[Task, Progress | None], None],
 ) -> BaseException | None:
-    """Keep agenda and journal up to date with what comes back; return the last error, if any."""
+    """Keep agenda and journal up to date with what comes back from the tasks of a run.
+
+    Parameters
+    ----------
+    agenda : Agenda
+        What is to be done; told how each task ended.
+    folder : RunFolder
+        The run.
+    outcomes : iterator of Outcome
+        From `run_serially` or `run_on`.
+    tell : callable
+        Called with every task that is done.
+
+    Returns
+    -------
+    Exception or None
+        The last error.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the run's stop file is there.
+    """
     last: BaseException | None = None
     for outcome in outcomes:
         task = outcome.task
