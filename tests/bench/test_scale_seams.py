@@ -1,0 +1,94 @@
+"""`bench scale seams`: plain fields come back, and a seam that is there is seen."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from blinddps_sci.bench import seams
+from blinddps_sci.bench.seams import plain_error, run_seams, seam_lines, variance_ratio
+from blinddps_sci.tiling.plan import Plan
+
+PLAN = Plan((150, 130), 1, tile=48, overlap=16, unit=64, kernel_size=9)
+
+
+def test_seams_are_where_tiles_and_units_begin_and_end_inside_the_image() -> None:
+    rows, columns = seam_lines(PLAN)
+    for unit in PLAN.units():
+        assert {unit.core.y0, unit.core.y1} - {0, 150} <= set(rows)
+        for tile in PLAN.tiles(unit):
+            assert {x for x in (tile.box.x0, tile.box.x1) if 0 < x < 130} <= set(columns)
+    assert rows == sorted(set(rows))
+    assert min(rows + columns) >= 1
+    assert max(rows) < 150 > 130 > max(columns)
+    # Otherwise there is no elsewhere.
+    assert len(rows) < 50
+
+
+@pytest.mark.parametrize(
+    "field", [lambda y, x: np.full_like(y, 7.0), lambda y, x: 3 * y - 2 * x + 1], ids=["constant", "ramp"]
+)
+def test_plain_fields_come_back_to_float_precision(field) -> None:
+    assert plain_error(PLAN, field) < 4 * np.finfo(np.float32).eps
+
+
+def test_tiles_that_disagree_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = itertools.count()
+    monkeypatch.setattr(seams, "_unchanged", lambda x, sigma: x * (1.0 + 0.01 * (next(calls) % 2)))
+    error = plain_error(PLAN, lambda y, x: np.full_like(y, 7.0))
+    assert error == pytest.approx(0.01, rel=1e-3)
+
+
+def test_variance_at_seams_is_compared_with_that_beside_them() -> None:
+    rows, columns = [64], [40, 80]
+    flat = np.full((128, 128), 3.0, np.float32)
+    assert variance_ratio(flat, rows, columns) == (1.0, 0.0)
+    flat[63:65] *= 2
+    flat[:, [39, 40, 79, 80]] *= 2
+    ratio, _ = variance_ratio(flat, rows, columns)
+    # Four times as much; lines that cross are in both sides of the comparison.
+    assert ratio == pytest.approx(4.0, rel=0.15)
+
+
+def test_the_error_of_the_ratio_is_its_spread_over_scenes() -> None:
+    found = []
+    for seed in range(40):
+        draws = np.random.default_rng(seed).normal(size=(6, 128, 128))
+        found.append(variance_ratio(draws.std(axis=0, ddof=1), [32, 64, 96], [64]))
+    ratios, errors = np.array(found).T
+    assert errors.mean() == pytest.approx(ratios.std(ddof=1), rel=0.4)
+    assert ratios.mean() == pytest.approx(1.0, abs=4 * errors.mean() / 40**0.5)
+
+
+@pytest.fixture
+def restored_as(monkeypatch: pytest.MonkeyPatch):
+    """Replace the restoration by a step of so much at the first unit's border, added to the picture."""
+
+    def make(step: float) -> None:
+        def restore(data: np.ndarray, **options: Any) -> xr.Dataset:
+            image = data.copy()
+            image[options["unit"] :] += step
+            std = np.ones_like(image)
+            return xr.Dataset({"image": (("y", "x"), image), "std": (("y", "x"), std)})
+
+        monkeypatch.setattr(seams, "restore", restore)
+
+    return make
+
+
+def test_the_report_says_what_a_step_does(restored_as) -> None:
+    restored_as(0.0)
+    ((clean,), text) = run_seams(size=128, tile=64, overlap=16, unit=64)
+    restored_as(0.5)
+    ((stepped,), _) = run_seams(size=128, tile=64, overlap=16, unit=64)
+    at = next(key for key in clean if "restored: gradient energy" in key)
+    assert stepped[at] > clean[at] + 0.5
+    assert stepped["its error: gradient energy at seams"] > clean["its error: gradient energy at seams"]
+    assert clean["variance of its draws at seams"] == 1.0
+    assert clean["standard error of this"] == 0.0
+    assert "4 units" in text.splitlines()[0]
+    assert text.count("\n| ") == len(clean) + 2
