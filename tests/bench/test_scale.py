@@ -52,6 +52,8 @@ def test_every_unit_goes_through_all_phases_and_sleeps_for_its_own_time(
     scale.followed(scale.row_of_units(6), work, psf="smooth")
     assert sorted(done) == sorted((phase, n) for phase in ("estimate", "restore", "blend") for n in range(6))
     assert sorted(slept) == [0.0] * 3 + [0.1] * 3
+    scale.followed(scale.row_of_units(6), scale.do_nothing, psf="smooth")
+    assert len(slept) == 6  # even a sleep of no time costs a turn of the processor
 
 
 def test_a_run_that_has_lost_a_unit_is_no_measurement() -> None:
