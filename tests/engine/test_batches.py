@@ -1,0 +1,124 @@
+"""Batches that do not fit the memory are halved, and the draws are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from blinddps_sci.engine import unit as unit_module
+from blinddps_sci.engine.batches import in_batches, out_of_memory
+from blinddps_sci.engine.unit import estimate_unit, restore_unit
+from blinddps_sci.sampling.posterior import Posterior, Status
+from blinddps_sci.sampling.reconcile import reconcile
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError(),
+    # What the processor's allocator says.
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+]
+
+
+def numbered(start: int, count: int, status: Status = Status.COMPLETE) -> Posterior:
+    """Return draws that are their own numbers."""
+    numbers = torch.arange(start, start + count, dtype=torch.float32)
+    return Posterior(
+        {"image": numbers[:, None]}, numbers[:, None], status, count, {"image": -numbers[:, None]}
+    )
+
+
+class Small:
+    """A memory that holds so many draws at once."""
+
+    def __init__(self, most: int, error: BaseException) -> None:
+        self.most, self.error, self.asked = most, error, list[int]()
+
+    def __call__(self, start: int, count: int) -> Posterior:
+        self.asked.append(count)
+        if count > self.most:
+            raise self.error
+        return numbered(start, count)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
+def test_a_batch_is_halved_until_it_fits_and_no_draw_is_lost(error: BaseException) -> None:
+    memory = Small(2, error)
+    found = in_batches(7, memory)
+    assert memory.asked == [7, 4, 2, 2, 2, 1]
+    assert found.samples["image"][:, 0].tolist() == list(range(7))
+    assert found.states["image"][:, 0].tolist() == [-n for n in range(7)]
+    assert found.chi2[:, 0].tolist() == list(range(7))
+    assert found.evaluations == 7
+
+
+def test_what_fits_is_done_at_once() -> None:
+    memory = Small(7, MemoryError())
+    assert len(in_batches(7, memory).chi2) == 7
+    assert memory.asked == [7]
+
+
+def test_one_draw_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(MemoryError):
+        in_batches(4, Small(0, MemoryError()))
+
+
+def test_another_error_is_none_of_memory() -> None:
+    memory = Small(2, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        in_batches(4, memory)
+    assert memory.asked == [4]
+    assert not out_of_memory(ValueError("can't allocate memory"))
+
+
+def test_one_bad_part_is_told() -> None:
+    def draw(start: int, count: int) -> Posterior:
+        if count > 1:
+            raise MemoryError
+        return numbered(start, count, Status.NOT_FINITE if start == 1 else Status.COMPLETE)
+
+    assert in_batches(3, draw).status is Status.NOT_FINITE
+
+
+@pytest.fixture
+def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Let the sampler run out of memory with more than so many draws; return what it was asked for."""
+    plain = unit_module.sample
+
+    def limit(most: int) -> list[int]:
+        asked: list[int] = []
+
+        def sample(*args: Any, **options: Any) -> Posterior:
+            asked.append(options["samples"])
+            if options["samples"] > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return plain(*args, **options)
+
+        monkeypatch.setattr(unit_module, "sample", sample)
+        return asked
+
+    return limit
+
+
+@pytest.mark.parametrize("psf", ["per-tile", "shared"])
+@pytest.mark.parametrize("local", [True, False], ids=["local-priors", "networks"])
+def test_a_unit_is_the_same_in_smaller_batches(job_of, scene, memory_of, psf: str, local: bool) -> None:
+    """Up to rounding, which networks of random weights magnify: another kind of convolution changes more."""
+    job = job_of(scene(40, 40), local=local, psf=psf, chains=3, samples=5)
+    whole_estimate = estimate_unit(job, 0)
+    field = reconcile([whole_estimate], psf)
+    whole = restore_unit(job, 0, field)
+    asked = memory_of(2)
+    estimate = estimate_unit(job, 0)
+    result = restore_unit(job, 0, field)
+    assert asked == [3, 2, 1, 5, 3, 2, 2, 1]
+    assert whole.images.std(axis=0).min() > 0  # the draws are not all the same one
+    tolerance = 1e-5 if local else 1e-2
+    for found, expected in (
+        (estimate.chains, whole_estimate.chains),
+        (torch.from_numpy(result.images), torch.from_numpy(whole.images)),
+    ):
+        spread = float(expected.std(dim=0).mean())
+        assert float((found - expected).abs().max()) <= tolerance * spread
