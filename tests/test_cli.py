@@ -23,7 +23,7 @@ from astropy.io import fits
 
 from blinddps_sci import cli
 from blinddps_sci.engine import tasks
-from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.config import EXECUTION, RestoreConfig
 from blinddps_sci.engine.job import Job
 from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import open_result
@@ -173,6 +173,36 @@ def test_every_field_of_the_configuration_is_an_option_and_the_reverse() -> None
             if action.dest not in extra:
                 assert action.option_strings == [f"--{action.dest.replace('_', '-')}"]
                 assert str(RestoreConfig.model_fields[action.dest].default) in (action.help or "")
+
+
+def test_a_run_goes_on_with_whatever_does_not_change_the_answer() -> None:
+    commands = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    resume, restore = (
+        {a.dest: a.help for a in commands.choices[name]._actions} for name in ("resume", "restore")
+    )
+    options = resume.keys() - {"help", "output", "quiet"}
+    assert options == EXECUTION - {"shard"}
+    assert all(resume[name] == restore[name] for name in options)
+
+
+def test_a_shard_says_what_it_has_done_and_what_comes_next(run, quick, tmp_path) -> None:
+    fits.writeto(tmp_path / "wide.fits", picture(40, 150))
+    out = tmp_path / "out.zarr"
+    part = run("restore", tmp_path / "wide.fits", "-o", out, "--shard", "0/2", "--quiet", *quick)
+    assert (part.code, part.err) == (0, "")
+    assert part.out == (
+        "shard 0/2: 0 of its 1 units are blended, 1 wait for other shards\n"
+        f"once all shards have ended, `blinddps resume {out}` finishes the run\n"
+    )
+    other = run("restore", tmp_path / "wide.fits", "-o", out, "--shard", "1/2", "--quiet", *quick)
+    assert other.out.startswith("shard 1/2: ")
+    assert open_result(out).status == "running"
+    done = run("resume", out, "--quiet", "--device", "cpu", "--memory-limit", "100")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"written: {out}\n")
+    assert open_result(out).status == "complete"
+    late = run("restore", tmp_path / "wide.fits", "-o", out, "--shard", "0/2", "--quiet", *quick)
+    assert late.out.startswith(f"written: {out}\n")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +19,19 @@ __all__ = ["add_restoring"]
 
 def add_restoring(add: Add) -> None:
     """Add `restore`, `resume`, `verify` and `plan`."""
+    from blinddps_sci.engine.config import EXECUTION, RestoreConfig
+
     restore = add("restore", _restore, "Restore an image whose blur is unknown.")
-    _add_restore_options(restore)
+    _add_source(restore)
+    _add_options(restore, RestoreConfig.model_fields)
     restore.add_argument("-o", "--output", required=True, help="OUT.zarr, OUT.fits or OUT.tif")
     restore.add_argument("--overwrite", action="store_true", help="replace an existing output")
     restore.add_argument("--quiet", action="store_true", help="no progress bar")
 
     resume = add("resume", _resume, "Go on with a restoration that was interrupted or gave up some units.")
     resume.add_argument("output", help="the output that was asked for, or its store")
-    for name in ("workers", "scheduler"):
-        resume.add_argument(f"--{name}", metavar=name.upper(), help="as of restore")
+    # What a shard leaves undone is for one process to finish.
+    _add_options(resume, sorted(EXECUTION - {"shard"}))
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
 
     verify = add("verify", _verify, "Compare every shard of a result store with what was written.")
@@ -36,7 +39,8 @@ def add_restoring(add: Add) -> None:
     verify.add_argument("--repair", action="store_true", help="restore damaged units again")
 
     plan = add("plan", _plan, "Say what a restoration would do and cost; nothing is written.")
-    _add_restore_options(plan)
+    _add_source(plan)
+    _add_options(plan, RestoreConfig.model_fields)
     plan.add_argument("-o", "--output", type=Path, help="where the result would go, for its disk")
 
 
@@ -44,13 +48,18 @@ def _number_or_name(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _add_restore_options(parser: argparse.ArgumentParser) -> None:
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """Add what is restored, and a file of options."""
+    parser.add_argument("input", nargs="+", help="one file, or several frames of one scene")
+    parser.add_argument("--config", metavar="FILE.toml", help="options from a file; explicit ones win")
+
+
+def _add_options(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     """Add one option per field of the configuration, under its name."""
     from blinddps_sci.engine.config import RestoreConfig
 
-    parser.add_argument("input", nargs="+", help="one file, or several frames of one scene")
-    parser.add_argument("--config", metavar="FILE.toml", help="options from a file; explicit ones win")
-    for name, field in RestoreConfig.model_fields.items():
+    for name in names:
+        field = RestoreConfig.model_fields[name]
         option, text = f"--{name.replace('_', '-')}", f"{field.description} (default: {field.default})"
         if field.annotation is bool:
             parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
@@ -96,7 +105,7 @@ def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
     from blinddps_sci.engine.job import Job
     from blinddps_sci.engine.restore import quarantined
     from blinddps_sci.engine.run_folder import RunFolder
-    from blinddps_sci.engine.summary import describe_job, describe_result
+    from blinddps_sci.engine.summary import describe_job, describe_result, describe_shard
     from blinddps_sci.engine.tally import Tally
     from blinddps_sci.errors import QuarantineWarning
     from blinddps_sci.io.result import store_path_for
@@ -106,20 +115,28 @@ def _watched(work: Callable[..., Any], output: str, quiet: bool) -> int:
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", QuarantineWarning)
         bars: list[ProgressBar] = []
+        jobs: list[Job] = []
 
         def announce(job: Job) -> None:
+            jobs.append(job)
             if quiet:
                 return
             print(f"{describe_job(job)}\nbudget: {describe(cost(job))}", file=sys.stderr)
-            folder = RunFolder.beside(store_path_for(Path(output)), job.fingerprint)
-            bars.append(stack.enter_context(ProgressBar(Tally(job, folder), sys.stderr)))
+            bars.append(stack.enter_context(ProgressBar(Tally(job, folder_of(job)), sys.stderr)))
+
+        def folder_of(job: Job) -> RunFolder:
+            return RunFolder.beside(store_path_for(Path(output)), job.fingerprint)
 
         def advance(event: Event) -> None:
             for bar in bars:
                 bar(event)
 
         result = work(on_start=announce, callback=advance)
-    print(describe_result(Path(output), result))
+    # Nothing is announced where nothing was left to do.
+    shards = [job for job in jobs if job.config.shard is not None]
+    print(
+        describe_shard(shards[0], folder_of(shards[0])) if shards else describe_result(Path(output), result)
+    )
     lost = quarantined(output)
     for unit, why in lost.items():
         print(f"blinddps: unit {unit} is quarantined: {' '.join(why.split())}", file=sys.stderr)

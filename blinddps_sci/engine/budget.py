@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from blinddps_sci.engine.devices import gpus_for
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io.pyramid import level_sizes
@@ -103,7 +104,7 @@ def _run_files(job: Job) -> int:
     return estimates + 2 * job.plan.n_units + waiting_units(job.plan, job.config.workers or 1)
 
 
-def check_job(job: Job, folder: Path) -> Budget:
+def check_job(job: Job, folder: Path, *, copied: bool = False) -> Budget:
     """Return what a job needs, or refuse it with the numbers.
 
     Parameters
@@ -112,13 +113,21 @@ def check_job(job: Job, folder: Path) -> Budget:
         The job. On a scheduler its workers' memory is not known here, unless there is a ``memory_limit``.
     folder : Path
         Where its output goes.
+    copied : bool
+        Whether the run keeps a copy of its input, which is no file.
 
     Raises
     ------
     BudgetError
         If the memory or the disk does not suffice.
+    ConfigError
+        If there are fewer GPUs than workers.
     """
+    if job.config.workers is not None:
+        gpus_for(job.config.workers, job.config.device)
     budget = cost(job)
+    if copied:
+        budget = replace(budget, scratch_bytes=budget.scratch_bytes + job.dataset.nbytes)
     check(budget, memory_limit=_memory(job), disk_free=shutil.disk_usage(folder).free)
     return budget
 

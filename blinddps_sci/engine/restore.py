@@ -15,7 +15,7 @@ from blinddps_sci.engine.config import make_config, read_toml
 from blinddps_sci.engine.driver import Event, continue_run
 from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
-from blinddps_sci.engine.spec import read_spec
+from blinddps_sci.engine.spec import is_path, read_spec
 from blinddps_sci.engine.verify import damaged_units, forget
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack
@@ -144,7 +144,7 @@ def restore(
         raise ConfigError(
             f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
         )
-    check_job(job, target.parent)
+    check_job(job, target.parent, copied=not is_path(source))
     if shared:
         run = join_run(job, target, source=source)
         if run.store.status == "complete":

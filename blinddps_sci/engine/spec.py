@@ -20,7 +20,7 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
-__all__ = ["Spec", "read_spec", "write_spec"]
+__all__ = ["Spec", "is_path", "read_spec", "write_spec"]
 
 _STRETCHES = {kind.__name__: kind for kind in (AsinhStretch, LinearStretch)}
 _MAY_BE_FILES = ("prior", "kernel_prior", "psf_file")
@@ -106,6 +106,12 @@ class Spec:
         return open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
 
 
+def is_path(source: Any) -> bool:
+    """Return whether a stack was opened from files; one that was not is copied for other processes."""
+    given = source if isinstance(source, list | tuple) else [source]
+    return all(isinstance(item, str | os.PathLike) for item in given)
+
+
 def write_spec(job: Job, source: Any, folder: RunFolder) -> None:
     """Write the spec of a run into its folder, and a copy of an input that no other process can open.
 
@@ -123,8 +129,8 @@ def write_spec(job: Job, source: Any, folder: RunFolder) -> None:
     OutputError
         If the copy cannot be written.
     """
-    given = source if isinstance(source, list | tuple) else [source]
-    if all(isinstance(item, str | os.PathLike) for item in given):
+    if is_path(source):
+        given = source if isinstance(source, list | tuple) else [source]
         spec = Spec.of(job, [str(Path(item).expanduser().absolute()) for item in given])
     else:
         spool(job.dataset, folder.input)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.errors import InputError, PriorError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.result import ResultStore, open_result
 from blinddps_sci.priors.registry import shipped
 from blinddps_sci.priors.store import PriorCard, read_card
 
-__all__ = ["describe_job", "describe_path", "describe_priors", "describe_result"]
+__all__ = ["describe_job", "describe_path", "describe_priors", "describe_result", "describe_shard"]
 
 
 def describe_job(job: Job) -> str:
@@ -52,6 +53,19 @@ def describe_result(path: Path, result: Any) -> str:
     if chi2 is not None:
         lines.append(f"reduced chi-squared of the draws: {chi2:.3f} (expected 1)")
     return "\n".join(lines)
+
+
+def describe_shard(job: Job, folder: RunFolder) -> str:
+    """Return how far the shard of a run is, and how the run comes to its end."""
+    mine = set(job.units)
+    lost = len(mine & folder.quarantine.keys())
+    blended = len(mine.intersection(folder.marked("blend")))
+    given_up = f", {lost} are quarantined" if lost else ""
+    return (
+        f"shard {job.config.shard}: {blended} of its {len(mine)} units are blended{given_up}, "
+        f"{len(mine) - blended - lost} wait for other shards\n"
+        f"once all shards have ended, `blinddps resume {folder.store}` finishes the run"
+    )
 
 
 def chi2_of(path: Path) -> float | None:

@@ -11,13 +11,13 @@ import numpy as np
 import psutil
 import pytest
 
-from blinddps_sci.engine import budget
+from blinddps_sci.engine import budget, devices
 from blinddps_sci.engine.agenda import Agenda
 from blinddps_sci.engine.begin import begin_run
 from blinddps_sci.engine.budget import bytes_per_pixel, check_job, cost
 from blinddps_sci.engine.driver import continue_run
 from blinddps_sci.engine.evidence import Evidence
-from blinddps_sci.errors import BudgetError
+from blinddps_sci.errors import BudgetError, ConfigError
 from blinddps_sci.priors.unet import UNetConfig
 from blinddps_sci.tiling import Plan
 from blinddps_sci.tiling.budget import waiting_units
@@ -192,3 +192,24 @@ def test_too_little_disk_is_refused(job_of, scene, tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(budget.shutil, "disk_usage", lambda folder: type("Disk", (), {"free": 5000})())
     with pytest.raises(BudgetError, match=r"of disk .* 5.0 kB are free"):
         check_job(job_of(scene(32, 32)), tmp_path)
+
+
+def test_the_copy_of_an_array_counts(job_of, scene, tmp_path: Path) -> None:
+    job = job_of(scene(64, 64))
+    plain, copied = (check_job(job, tmp_path, copied=flag).scratch_bytes for flag in (False, True))
+    begin_run(job, tmp_path / "out.zarr", source=scene(64, 64))
+    kept = next((tmp_path / "out.zarr.run").glob("*/input.zarr/data"))
+    stored = sum(path.stat().st_size for path in kept.rglob("*"))
+    assert copied - plain == job.dataset.nbytes
+    assert 0.5 < stored / (copied - plain) < 1.5
+
+
+def test_more_workers_than_gpus_are_refused_before_the_first_step(
+    job_of, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_listed", lambda: ("GPU-a", "GPU-b"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    check_job(job_of(scene(32, 32), workers=2, device="auto"), tmp_path)
+    check_job(job_of(scene(32, 32), workers=3), tmp_path)  # on the CPU
+    with pytest.raises(ConfigError, match="3 workers were asked for, and this machine has 2 GPUs"):
+        check_job(job_of(scene(32, 32), workers=3, device="auto"), tmp_path)
