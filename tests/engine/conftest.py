@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,3 +102,14 @@ def job_of(small: dict[str, Any]) -> Callable[..., Job]:
         return job
 
     return make
+
+
+@pytest.fixture
+def digests() -> Callable[[Path], dict[str, str]]:
+    """Return a function: the SHA-256 of every file in a folder, however deep, but of metadata."""
+
+    def of(path: Path) -> dict[str, str]:
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json")
+        return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+    return of
