@@ -10,6 +10,7 @@ import numpy as np
 
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.standing import describe_standing, standing_of
 from blinddps_sci.errors import InputError, PriorError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.result import ResultStore, open_result
@@ -89,19 +90,25 @@ def describe_path(path: Path) -> str:
     InputError
         If it is none of them.
     """
+    store = _store_beside(path)
+    if store is not None:
+        return _store(store)
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if path.suffix == ".safetensors":
         return _card(path.stem, read_card(path))
-    if path.is_dir():
-        try:
-            return _store(open_result(path))
-        except InputError:
-            pass  # an image in Zarr that we did not write
     dataset = open_stack(path)
     shown = {key: value for key, value in dataset.attrs.items() if key not in ("header", "wcs_header")}
     sizes = " x ".join(f"{dim}={size}" for dim, size in dataset["data"].sizes.items())
     return "\n".join([f"image: {sizes}", *(f"{key}: {value}" for key, value in shown.items())])
+
+
+def _store_beside(path: Path) -> ResultStore | None:
+    """Return the store at a path or beside the file of that name; None if there is none of ours."""
+    try:
+        return open_result(path)
+    except InputError:
+        return None
 
 
 def _store(store: ResultStore) -> str:
@@ -113,6 +120,9 @@ def _store(store: ResultStore) -> str:
         f"status: {store.status}: {store.sentence}",
         f"fingerprint: {details.get('fingerprint')}",
     ]
+    standing = standing_of(store)
+    if standing is not None:
+        lines += describe_standing(standing)
     if np.isfinite(chi2).any():
         lines.append(f"reduced chi-squared of the draws: {float(np.nanmean(chi2)):.3f}")
     facts = ("config", "noise", "stretch", "weights", "versions", "device")
