@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from blinddps_sci.bench.projection import project
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.cluster import Work, local_cluster, run_on
@@ -177,7 +178,7 @@ def run_plan(*, side: int = 100_000, unit: int = 2048) -> tuple[list[Row], str]:
 
 
 def run_strong(
-    *, units: int = 64, seconds: float = 0.5, workers: tuple[int, ...] = (1, 2, 4, 8)
+    *, units: int = 64, seconds: float = 1.0, workers: tuple[int, ...] = (1, 2, 4, 8)
 ) -> tuple[list[Row], str]:
     """Measure how the time of the same work falls with the number of workers, which sleep.
 
@@ -203,7 +204,7 @@ def run_strong(
 
 
 def run_stragglers(
-    *, workers: int = 8, per_worker: int = 8, median: float = 0.5, spread: float = 0.5, seed: int = 0
+    *, workers: int = 8, per_worker: int = 8, median: float = 1.0, spread: float = 0.5, seed: int = 0
 ) -> tuple[list[Row], str]:
     """Measure what units of unequal length cost: times from a log-normal distribution.
 
@@ -215,6 +216,12 @@ def run_stragglers(
         Seconds, and the deviation of their logarithm.
     seed : int
         Of the times.
+
+    Returns
+    -------
+    (list of dict, str)
+        ``ratio`` is the time over the work shared evenly, and ``least`` what it would be, by simulation, if
+        every worker that is free had the next unit at once.
     """
     units = workers * per_worker
     times = np.random.default_rng(seed).lognormal(np.log(median), spread, units)
@@ -230,10 +237,11 @@ def run_stragglers(
             "seconds": taken,
             "ideal": ideal,
             "ratio": taken / ideal,
+            "least": project(times.tolist(), workers, overhead=0.0).seconds / ideal,
         }
     ]
     columns = {
         "workers": "workers", "units": "units", "longest": "longest unit, s", "seconds": "seconds",
-        "ideal": "work / workers, s", "ratio": "ratio",
+        "ideal": "work / workers, s", "ratio": "ratio", "least": "without overhead, simulated",
     }  # fmt: skip
     return rows, markdown(rows, columns)

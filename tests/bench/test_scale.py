@@ -108,7 +108,9 @@ def test_stragglers_are_compared_with_their_work_shared_evenly(clusters: list[in
     (same,), _ = scale.run_stragglers(workers=2, per_worker=5, median=0.2, spread=0.5)
     assert row["units"] == 10
     assert same["ideal"] == pytest.approx(2 * row["ideal"])
-    assert 1 <= row["ratio"] < 2
+    # The simulation knows no overhead, which is all that comes on top of it.
+    assert 1 <= row["least"] < row["ratio"] < 2
+    assert same["least"] == pytest.approx(row["least"])
     assert row["seconds"] >= row["longest"]
 
 
