@@ -59,11 +59,10 @@ def find(name: str, role: str) -> tuple[Path, str | None]:
     )
 
 
-@lru_cache(maxsize=8)
 def load_prior(name: str, role: str) -> tuple[Denoiser, PriorCard]:
     """Return the network that ``name`` means for a role, with its label chosen, and its card.
 
-    Loaded once per process.
+    Loaded once per process, and again if its file has been written anew.
 
     Raises
     ------
@@ -71,6 +70,11 @@ def load_prior(name: str, role: str) -> tuple[Denoiser, PriorCard]:
         If there is no such network, it is damaged, or it denoises another unknown.
     """
     path, label = find(name, role)
+    return _load(path, label, role, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, label: str | None, role: str, written: int) -> tuple[Denoiser, PriorCard]:
     denoiser, card = load_denoiser(path)
     if card.role != role:
         raise PriorError(f"{path} is a prior of the {card.role}; a prior of the {role} is needed")

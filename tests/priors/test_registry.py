@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -25,9 +26,7 @@ def weights(make_net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         card = PriorCard(role, net.config.as_dict(), "edm", 8, labels=list(labels))
         save_denoiser(folder / f"{SHIPPED[role]}.safetensors", EDMDenoiser(net, labels), card)
     monkeypatch.setattr(registry, "_folder", lambda: folder)
-    load_prior.cache_clear()
-    yield folder
-    load_prior.cache_clear()
+    return folder
 
 
 def test_names_labels_and_paths_are_found(weights: Path, tmp_path: Path) -> None:
@@ -52,8 +51,22 @@ def test_a_label_is_part_of_what_is_loaded(weights: Path) -> None:
 
 def test_a_network_is_loaded_once(weights: Path) -> None:
     first, _ = load_prior("shipped", "kernel")
-    (weights / f"{SHIPPED['kernel']}.safetensors").unlink()
     assert load_prior("shipped", "kernel")[0] is first
+
+
+def test_a_network_that_was_written_anew_is_another_one(make_net, tmp_path: Path) -> None:
+    path, digests = tmp_path / "net.safetensors", set()
+    for written in (1, 2):
+        net = make_net()
+        card = PriorCard("image", net.config.as_dict(), "edm", 8)
+        with torch.no_grad():
+            next(net.parameters()).fill_(written)
+        save_denoiser(path, EDMDenoiser(net), card)
+        os.utime(path, (written, written))
+        prior, found = load_prior(str(path), "image")
+        assert (next(prior.net.parameters()) == written).all()
+        digests.add(found.sha256)
+    assert len(digests) == 2
 
 
 def test_an_unknown_name_lists_what_is_allowed(weights: Path) -> None:
