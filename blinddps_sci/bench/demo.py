@@ -16,6 +16,7 @@ import skimage.data
 from astropy.io import fits
 from tqdm import tqdm
 
+from blinddps_sci.engine.driver import Event
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import OutputError
 from blinddps_sci.metrics import kernel_width, mnc, psnr_shift, ssim_shift
@@ -97,14 +98,19 @@ def run_demo(folder: Path, *, steps: int | None = None) -> None:
 def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, Any]:
     options: dict[str, Any] = {} if steps is None else {"steps": steps}
     with tqdm(desc=name, unit="step", file=sys.stderr, mininterval=2) as bar:
+
+        def advance(event: Event) -> None:
+            if event.progress is not None:
+                bar.update(len(event.progress.estimates["image"]))
+
         restore(
             folder / f"{name}.fits",
             folder / f"{name}_restored.fits",
             overwrite=True,
             prior="astro",
             noise=noise,
-            on_start=lambda job: bar.reset(job.steps),
-            callback=lambda event: bar.update(event.progress is not None) and None,
+            on_start=lambda job: bar.reset(job.evaluations),
+            callback=advance,
             **options,
         )
     with fits.open(folder / f"{name}_restored.fits") as hdus:

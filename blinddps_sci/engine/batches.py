@@ -12,8 +12,8 @@ from blinddps_sci.sampling.posterior import Posterior, Status
 __all__ = ["in_batches", "out_of_memory"]
 
 
-def in_batches(samples: int, draw: Callable[[int, int], Posterior]) -> Posterior:
-    """Make draws in one batch, or in as few as the memory allows: it is halved when it does not suffice.
+def in_batches(samples: int, draw: Callable[[int, int], Posterior], batch: int | None = None) -> Posterior:
+    """Make draws in batches, which are halved when the memory does not suffice.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ def in_batches(samples: int, draw: Callable[[int, int], Posterior]) -> Posterior
     draw : callable
         Given the number of the first draw and how many, makes them. What a draw is depends on its number
         alone, up to rounding.
+    batch : int, optional
+        Draws at once; all of them without it.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def in_batches(samples: int, draw: Callable[[int, int], Posterior]) -> Posterior
     torch.OutOfMemoryError, MemoryError, RuntimeError
         If not even a single draw fits.
     """
-    batch, parts = samples, list[Posterior]()
+    batch, parts = min(batch or samples, samples), list[Posterior]()
     first = 0
     while first < samples:
         count = min(batch, samples - first)

@@ -48,7 +48,7 @@ def cost(job: Job) -> Budget:
     """
     budget = estimate(
         job.plan,
-        samples=job.batch,
+        samples=max(job.draws, job.config.chains) if job.estimates else job.draws,
         chains=1,
         steps=job.config.steps,
         bytes_per_pixel=_per_pixel(job, job.image_prior),

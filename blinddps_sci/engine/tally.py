@@ -51,6 +51,9 @@ class Tally:
             part = progress.step / progress.steps
             if self._job.estimates:  # the steps of both phases are counted together
                 part = 2 * part - (event.phase == "restore")
+            config = self._job.config
+            draws = config.chains if event.phase == "estimate" else self._job.draws
+            part = (progress.first + part * len(progress.estimates["image"])) / draws
             self._set(event.phase, event.unit, part)
             return
         self._set(event.phase, event.unit, 1.0)

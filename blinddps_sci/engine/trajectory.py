@@ -35,7 +35,7 @@ class Trajectory:
         """Keep the estimates of the first draw if this step is one of the wanted."""
         gaps = max(self.count - 1, 1)
         wanted = {1 + round(i * (progress.steps - 1) / gaps) for i in range(self.count)}
-        if progress.step in wanted:
+        if progress.first == 0 and progress.step in wanted:
             self.snapshots.append(
                 {name: value[0].cpu().numpy() for name, value in progress.estimates.items()}
             )

@@ -99,7 +99,7 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
         return KernelEstimate(torch.zeros(0, *scene.kernel.shape), torch.zeros(len(nodes)), places)
     unknowns = {"image": scene.image, "kernel": scene.kernel}
     tell = callback and (lambda p: callback(replace(p, steps=2 * p.steps)))
-    found = _draws(scene, scene.operator, unknowns, job.config.chains, 0, tell)
+    found = _draws(job, scene, scene.operator, unknowns, job.config.chains, 0, tell)
     pixels = int(scene.likelihood.count(scene.data).sum())
     agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
     return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found, agreed.used).cpu(), places)
@@ -177,7 +177,7 @@ class _Drawn:
 def _drawn(job: Job, scene: Scene, field: KernelField | None, callback: Callback | None) -> _Drawn:
     if scene.kernel is not None and field is None:
         unknowns = {"image": scene.image, "kernel": scene.kernel}
-        posterior = _draws(scene, scene.operator, unknowns, job.draws, 0, callback)
+        posterior = _draws(job, scene, scene.operator, unknowns, job.draws, 0, callback)
         found = posterior.samples["kernel"][:, 0]
         return _Drawn(posterior.samples["image"][:, 0], found, found.mean(dim=0), spread(found))
     if field is None:
@@ -190,15 +190,17 @@ def _drawn(job: Job, scene: Scene, field: KernelField | None, callback: Callback
 
         def tell(progress: Progress) -> None:
             if callback is not None:
-                estimates = {**progress.estimates, "kernel": kernels}
+                last = progress.first + len(progress.estimates["image"])
+                estimates = {**progress.estimates, "kernel": kernels[progress.first : last]}
                 callback(replace(progress, step=steps + progress.step, steps=2 * steps, estimates=estimates))
 
     operator = Given(scene.operator, {"kernel": kernels})
-    posterior = _draws(scene, operator, {"image": scene.image}, job.draws, first, tell)
+    posterior = _draws(job, scene, operator, {"image": scene.image}, job.draws, first, tell)
     return _Drawn(posterior.samples["image"][:, 0], kernels, mean, std)
 
 
 def _draws(
+    job: Job,
     scene: Scene,
     operator: Operator,
     unknowns: dict[str, Unknown],
@@ -222,10 +224,10 @@ def _draws(
             sampler=scene.sampler,
             seeds=[replace(scene.stream, sample=first + start)],
             samples=number,
-            callback=callback,
+            callback=callback and (lambda p: callback(replace(p, first=start))),
         )
 
-    return in_batches(count, draw)
+    return in_batches(count, draw, job.batch)
 
 
 def _chi2(scene: Scene, drawn: _Drawn) -> np.ndarray:

@@ -41,6 +41,8 @@ class Progress:
         The chains after the step, on the network's domain.
     residual_norm : Tensor, (S * B,)
         Norm of the residual that guided the step, in units of the network's domain.
+    first : int
+        Number of the first of the draws at work, where they are made in several batches.
     """
 
     step: int
@@ -49,6 +51,7 @@ class Progress:
     estimates: Mapping[str, Tensor]
     states: Mapping[str, Tensor]
     residual_norm: Tensor
+    first: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 
 from blinddps_sci.engine import unit as unit_module
 from blinddps_sci.engine.batches import in_batches, out_of_memory
+from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.unit import estimate_unit, restore_unit
 from blinddps_sci.sampling.posterior import Posterior, Status
 from blinddps_sci.sampling.reconcile import reconcile
@@ -104,8 +105,11 @@ def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
 @pytest.mark.parametrize("psf", ["per-tile", "shared"])
 @pytest.mark.parametrize("local", [True, False], ids=["local-priors", "networks"])
-def test_a_unit_is_the_same_in_smaller_batches(job_of, scene, memory_of, psf: str, local: bool) -> None:
+def test_a_unit_is_the_same_in_smaller_batches(
+    job_of, scene, memory_of, monkeypatch: pytest.MonkeyPatch, psf: str, local: bool
+) -> None:
     """Up to rounding, which networks of random weights magnify: another kind of convolution changes more."""
+    monkeypatch.setattr(Job, "batch", 5)  # as it would be on a GPU
     job = job_of(scene(40, 40), local=local, psf=psf, chains=3, samples=5)
     whole_estimate = estimate_unit(job, 0)
     field = reconcile([whole_estimate], psf)
@@ -122,3 +126,11 @@ def test_a_unit_is_the_same_in_smaller_batches(job_of, scene, memory_of, psf: st
     ):
         spread = float(expected.std(dim=0).mean())
         assert float((found - expected).abs().max()) <= tolerance * spread
+
+
+def test_on_the_processor_draws_are_made_one_by_one(job_of, scene, memory_of) -> None:
+    """So that no memory, however small, changes a bit."""
+    asked = memory_of(1)
+    job = job_of(scene(40, 40), chains=3, samples=2)
+    restore_unit(job, 0, reconcile([estimate_unit(job, 0)], "smooth"))
+    assert asked == [1] * 5

@@ -120,7 +120,7 @@ def test_of_workers_elsewhere_the_memory_is_not_known(job_of, scene, tmp_path: P
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000})())
     check_job(job_of(scene(32, 32), scheduler="tcp://node7:8786"), tmp_path)
     with pytest.raises(BudgetError, match="one worker needs"):
-        check_job(job_of(scene(32, 32), scheduler="tcp://node7:8786", memory_limit=0.001), tmp_path)
+        check_job(job_of(scene(32, 32), scheduler="tcp://node7:8786", memory_limit=0.0001), tmp_path)
 
 
 def most_that_wait(plan: Plan, psf: str | None) -> int:
@@ -176,9 +176,9 @@ def test_a_job_that_fits_passes_with_its_budget(job_of, scene, tmp_path: Path) -
 
 def test_too_little_memory_is_refused_with_both_numbers(job_of, scene, tmp_path: Path) -> None:
     with pytest.raises(
-        BudgetError, match=r"needs [\d.]+ MB of memory and may use 1.1 MB: lower unit, tile or samples"
+        BudgetError, match=r"needs [\d.]+ kB of memory and may use 107.4 kB: lower unit, tile or samples"
     ):
-        check_job(job_of(scene(32, 32), memory_limit=0.001), tmp_path)
+        check_job(job_of(scene(32, 32), memory_limit=0.0001), tmp_path)
 
 
 def test_the_memory_there_is_counts_without_a_limit(job_of, scene, tmp_path: Path, monkeypatch) -> None:

@@ -138,8 +138,9 @@ def test_events_tell_of_steps_and_of_what_is_done(job_of, scene, tmp_path) -> No
         seen.append((event.unit, event.phase, event.progress and event.progress.step))
 
     run_job(job_of(scene(64, 100), steps=2, psf="per-tile"), tmp_path / "out.zarr", callback=note)
-    of_unit = [("estimate", 1), ("estimate", 2), ("estimate", None)]
-    of_unit += [("restore", 3), ("restore", 4), ("restore", None)]
+    # Two chains and two draws, one after the other.
+    of_unit = [("estimate", 1), ("estimate", 2)] * 2 + [("estimate", None)]
+    of_unit += [("restore", 3), ("restore", 4)] * 2 + [("restore", None)]
     blends = [(unit, "blend", None) for unit in (0, 1)]
     assert seen == [(unit, *what) for unit in (0, 1) for what in of_unit] + blends
 

@@ -37,12 +37,12 @@ def test_the_plan_is_that_of_one_plane(job_of, scene) -> None:
 
 @pytest.mark.parametrize(
     ("sampler", "known", "counted"),
-    # draws, scenes at work at once, steps, evaluations of each tile
+    # draws, draws made at once on the processor, steps, evaluations of each tile
     [
-        ("split", False, (2, 3, 6, 15)),
-        ("split", True, (2, 3, 3, 6)),
-        ("dps", False, (6, 6, 3, 18)),
-        ("dps", True, (6, 6, 3, 18)),
+        ("split", False, (2, 1, 6, 15)),
+        ("split", True, (2, 1, 3, 6)),
+        ("dps", False, (6, 1, 3, 18)),
+        ("dps", True, (6, 1, 3, 18)),
     ],
 )
 def test_what_the_samplers_count(

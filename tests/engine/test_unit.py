@@ -278,7 +278,7 @@ def test_a_callback_sees_every_step_and_may_end_the_run(job_of, scene) -> None:
     job = job_of(scene(32, 32), steps=2)
     seen: list[int] = []
     run_unit(job, 0, lambda progress: seen.append(progress.step))
-    # two steps that estimate the PSF and two that restore
-    assert seen == [1, 2, 3, 4]
+    # of two chains, two steps each that estimate the PSF, and of two draws, two that restore
+    assert seen == [1, 2, 1, 2, 3, 4, 3, 4]
     with pytest.raises(KeyboardInterrupt):
         run_unit(job, 0, lambda progress: (_ for _ in ()).throw(KeyboardInterrupt))

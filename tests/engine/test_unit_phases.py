@@ -59,9 +59,8 @@ def test_the_image_is_drawn_with_kernels_about_the_agreed_ones(
 
     monkeypatch.setattr(module, "sample", watched)
     result = restore_unit(job, 0, field)
-    (operator,) = operators
-    assert isinstance(operator, Given)
-    assert torch.equal(operator.known["kernel"], field.draws(3))
+    assert all(isinstance(operator, Given) for operator in operators)
+    assert torch.equal(torch.cat([operator.known["kernel"] for operator in operators]), field.draws(3))
     np.testing.assert_array_equal(result.kernels, field.mean)
     np.testing.assert_array_equal(result.kernels_std, field.std)
 
@@ -75,11 +74,12 @@ def test_the_two_phases_share_no_noise(job_of, scene, monkeypatch: pytest.Monkey
         return plain(*args, **options)
 
     monkeypatch.setattr(module, "sample", watched)
-    run_unit(job_of(scene(2, 40, 40), seed=5), 1)
-    first, second = streams
-    assert (first.seed, first.sample) == (5, 0)
-    assert second == replace(first, sample=second.sample)
-    assert second.sample > 1024
+    run_unit(job_of(scene(2, 40, 40), seed=5, chains=3), 1)
+    assert {(stream.seed, stream.frame) for stream in streams} == {(5, streams[0].frame)}
+    chains, draws = streams[:3], streams[3:]
+    assert [stream.sample for stream in chains] == [0, 1, 2]
+    assert len({stream.sample for stream in draws}) == 2
+    assert min(stream.sample for stream in draws) > 1024
 
 
 def test_a_kernel_is_found(job_of) -> None:
@@ -111,8 +111,12 @@ def test_a_kernel_is_found(job_of) -> None:
 def test_one_count_runs_through_both_phases(job_of, scene) -> None:
     seen: list[Progress] = []
     run_unit(job_of(scene(32, 32), chains=2, samples=3), 0, seen.append)
-    assert [(p.step, p.steps) for p in seen] == [(i + 1, 6) for i in range(6)]
-    assert [len(p.estimates["image"]) for p in seen] == [2, 2, 2, 3, 3, 3]
+    # of every draw by itself, on the processor
+    expected = [(chain, step) for chain in range(2) for step in (1, 2, 3)]
+    expected += [(draw, step) for draw in range(3) for step in (4, 5, 6)]
+    assert [(p.first, p.step) for p in seen] == expected
+    assert all(p.steps == 6 for p in seen)
+    assert all(len(p.estimates["image"]) == len(p.estimates["kernel"]) == 1 for p in seen)
     assert all(set(p.estimates) == {"image", "kernel"} for p in seen)
 
 
