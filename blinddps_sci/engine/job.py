@@ -34,7 +34,7 @@ from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 5
+ALGORITHM = 6
 """Raised whenever the same configuration would give another answer."""
 
 _SAMPLE_SIDE = 1024
