@@ -20,6 +20,7 @@ _WHERE = {
     "load_prior": "blinddps_sci.priors.registry",
     "open_result": "blinddps_sci.io.result",
     "open_stack": "blinddps_sci.io",
+    "report": "blinddps_sci.engine.report",
     "restore": "blinddps_sci.engine.restore",
     "resume": "blinddps_sci.engine.restore",
     "sample": "blinddps_sci.sampling.sample",
@@ -29,6 +30,7 @@ __all__ = ["__version__", *sorted(_WHERE)]
 
 if TYPE_CHECKING:
     from blinddps_sci.engine.config import RestoreConfig as RestoreConfig
+    from blinddps_sci.engine.report import report as report
     from blinddps_sci.engine.restore import restore as restore
     from blinddps_sci.engine.restore import resume as resume
     from blinddps_sci.io import open_stack as open_stack

@@ -11,9 +11,14 @@ __all__ = ["add_results"]
 
 
 def add_results(add: Add) -> None:
-    """Add `info` and `export`."""
-    info = add("info", _info, "Describe a result store, an image or a weights file.")
+    """Add `info`, `report` and `export`."""
+    info = add("info", _info, "Describe a result or a run that makes one, an image or a weights file.")
     info.add_argument("path", type=Path)
+
+    report = add("report", _report, "Write one page on a result: images, PSFs, quality, timings, provenance.")
+    report.add_argument("result", help="the store, or the output that it lies beside")
+    report.add_argument("-o", "--output", type=Path, required=True, help="OUT.html")
+    report.add_argument("--overwrite", action="store_true")
 
     export = add("export", _export, "Write a result store as FITS or TIFF, or its PSFs for photutils.")
     export.add_argument("store", type=Path)
@@ -26,6 +31,12 @@ def _info(path: Path) -> None:
     from blinddps_sci.engine.summary import describe_path
 
     print(describe_path(path))
+
+
+def _report(result: str, output: Path, overwrite: bool) -> None:
+    from blinddps_sci.engine.report import report
+
+    print(report(result, output, overwrite=overwrite))
 
 
 def _export(store: Path, output: Path | None, psf: Path | None, overwrite: bool) -> None:

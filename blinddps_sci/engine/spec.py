@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from blinddps_sci.engine.config import RestoreConfig, make_config
+from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.job import Job, Resolved, prepare
 from blinddps_sci.engine.photometry import NoiseModel
 from blinddps_sci.engine.run_folder import RunFolder
@@ -89,7 +89,7 @@ class Spec:
         found = config.model_copy(update={name: self.files[name] for name in unchanged})
         stretch = dict(self.stretch)
         kind = _STRETCHES[stretch.pop("kind")]
-        job = prepare(self._stack(config), found, Resolved(kind(**stretch), NoiseModel(**self.noise)))
+        job = prepare(self.stack(), found, Resolved(kind(**stretch), NoiseModel(**self.noise)))
         given = job.config.model_copy(update={name: self.config[name] for name in unchanged})
         job = replace(job, config=given)
         if job.fingerprint != self.fingerprint:
@@ -99,9 +99,17 @@ class Spec:
             )
         return job
 
-    def _stack(self, config: RestoreConfig) -> xr.Dataset:
+    def stack(self) -> xr.Dataset:
+        """Open the input.
+
+        Raises
+        ------
+        InputError
+            If it is not there any more, or cannot be read.
+        """
         if self.spooled:
             return open_spool(Path(self.source[0]))
+        config = make_config(self.config)
         source = self.source if len(self.source) > 1 else self.source[0]
         return open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
 
