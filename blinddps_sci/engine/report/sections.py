@@ -70,6 +70,11 @@ def _status(store: ResultStore) -> str:
     return "".join(map(paragraph, lines))
 
 
+def _origin(store: ResultStore) -> pictures.Origin:
+    """Return where row zero is for those who use the format of the input."""
+    return "lower" if store.attrs.get("format") in ("fits", "nddata") else "upper"
+
+
 def _first_plane(array: Any, y: slice = slice(None), x: slice = slice(None)) -> Array:
     """Return the first plane of an array (..., y, x), or a part of it."""
     found: Array = np.asarray(array[(*(0 for _ in array.shape[:-2]), y, x)])
@@ -115,11 +120,16 @@ def _images(store: ResultStore, folder: RunFolder) -> str:
         span = pictures.limits(restored)
         if observed is not None:
             caption = f"{name}: input, on the scale of the result"
-            parts.append(figure(pictures.overview(observed, span, unit), caption))
-        parts.append(figure(pictures.overview(restored, span, unit), f"{name}: restored, mean of the draws"))
+            parts.append(figure(pictures.overview(observed, span, unit, _origin(store)), caption))
+        parts.append(
+            figure(
+                pictures.overview(restored, span, unit, _origin(store)),
+                f"{name}: restored, mean of the draws",
+            )
+        )
     if std is not None and np.isfinite(std).any():
         caption = "whole: standard deviation of the draws"
-        parts.append(figure(pictures.overview(std, pictures.limits(std), unit), caption))
+        parts.append(figure(pictures.overview(std, pictures.limits(std), unit, _origin(store)), caption))
     planes = math.prod(image.shape[:-2])
     more = paragraph(f"The first of {planes} planes is shown.") if planes > 1 else ""
     return more + "".join(parts)
@@ -149,16 +159,16 @@ def _psf(store: ResultStore) -> str:
     for where in zip(*known.nonzero(), strict=True):
         widths[where] = kernel_width(np.clip(grid[where], 0, None), kind="fwhm")
         shapes[where] = ellipticity(np.clip(grid[where], 0, None))
-    share = f"{len(at_y)} x {len(at_x)} of {array.shape[2]} x {array.shape[3]} nodes, lowest row first."
+    share = f"{len(at_y)} x {len(at_x)} of {array.shape[2]} x {array.shape[3]} nodes."
     facts = {
         "FWHM, median (least to most)": _range(widths, "px"),
         "ellipticity 1 - b/a, median (least to most)": _range(shapes, ""),
     }
     return (
         paragraph(share)
-        + figure(pictures.kernels(grid), "Kernels")
-        + figure(pictures.heat_map(widths, "px"), "Full width at half maximum")
-        + figure(pictures.heat_map(shapes, "1 - b/a"), "Ellipticity")
+        + figure(pictures.kernels(grid, _origin(store)), "Kernels")
+        + figure(pictures.heat_map(widths, "px", _origin(store)), "Full width at half maximum")
+        + figure(pictures.heat_map(shapes, "1 - b/a", _origin(store)), "Ellipticity")
         + rows(facts)
     )
 
@@ -176,7 +186,7 @@ def _chi2(store: ResultStore) -> str:
     if not np.isfinite(values).any():
         return paragraph("No tile has been restored yet.")
     text = f"Reduced chi-squared of the draws, expected 1: {_range(values, '')}."
-    return paragraph(text) + figure(pictures.heat_map(values, "chi-squared"), "Each tile")
+    return paragraph(text) + figure(pictures.heat_map(values, "chi-squared", _origin(store)), "Each tile")
 
 
 def _windows(store: ResultStore) -> Iterator[tuple[slice, slice]]:
