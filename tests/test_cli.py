@@ -247,6 +247,14 @@ def test_info_describes_a_store_an_image_and_weights(run, store, tmp_path) -> No
     assert "role: kernel" in run("info", _network(tmp_path / "k.safetensors", "kernel", 8)).out
 
 
+def test_report_writes_a_page_once(run, store, tmp_path) -> None:
+    page = tmp_path / "r.html"
+    assert run("report", store, "-o", page) == Done(0, f"{page}\n", "")
+    assert "<h2>Provenance</h2>" in page.read_text()
+    assert_refused(run("report", store, "-o", page))
+    assert run("report", store, "-o", page, "--overwrite").code == 0
+
+
 def test_export_writes_fits_tiff_and_psf(run, store, tmp_path) -> None:
     done = run("export", store, "-o", tmp_path / "a.fits", "--psf", tmp_path / "a.psf.fits")
     assert (done.code, done.out.splitlines()) == (0, [str(tmp_path / "a.fits"), str(tmp_path / "a.psf.fits")])
@@ -524,6 +532,9 @@ BAD_COMMANDS = {
     "info of a folder": ("info", "{folder}"),
     "info of text": ("info", "{folder}/notes.txt"),
     "info of damaged weights": ("info", "{folder}/bad.safetensors"),
+    "report of nothing": ("report", "{folder}/missing.zarr", "-o", "{folder}/r.html"),
+    "report of an image": ("report", "{in}", "-o", "{folder}/r.html"),
+    "report without a page": ("report", "{folder}/missing.zarr"),
     "export of nothing": ("export", "{folder}/missing.zarr", "-o", "{folder}/out.fits"),
     "export of an image": ("export", "{in}", "-o", "{folder}/out.fits"),
     "export to nothing": ("export", "{folder}"),
