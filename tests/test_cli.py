@@ -668,3 +668,46 @@ def test_a_signal_leaves_what_a_run_needs_to_go_on(quick, source, tmp_path, kind
     assert process.returncode == 130
     assert err == "blinddps: interrupted; a restoration goes on with `blinddps resume OUTPUT`\n"
     assert written(tmp_path) == ["in.fits", "out.fits.zarr", "out.fits.zarr.run"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGINT, ("--workers", "2"))],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C with workers"],
+)
+def test_a_run_that_was_told_to_end_goes_on_to_the_same_answer(
+    run, quick, tmp_path, kind: signal.Signals, where: tuple[str, ...]
+) -> None:
+    fits.writeto(tmp_path / "long.fits", picture(40, 400))
+    job = ["restore", tmp_path / "long.fits", "--quiet", *quick, "-o"]
+    arguments = [*job, tmp_path / "out.zarr", *where]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blinddps_sci", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 120
+        folder = tmp_path / "out.zarr.run"
+        while not any(folder.glob("*/restore/*/*.json")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # As a terminal does it, and a cluster: to every process of the run.
+        os.killpg(process.pid, kind)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert err.endswith("blinddps: interrupted; a restoration goes on with `blinddps resume OUTPUT`\n")
+    assert where or err.count("\n") == 1  # workers say what ended them
+    assert open_result(tmp_path / "out.zarr").status == "running"
+    assert not any(folder.glob("*/quarantine/*"))
+    assert run("resume", tmp_path / "out.zarr", "--quiet").code == 0
+    assert run(*job, tmp_path / "whole.zarr").code == 0
+    resumed, whole = (open_result(tmp_path / name).dataset() for name in ("out.zarr", "whole.zarr"))
+    for name in ("image", "std", "dq"):
+        np.testing.assert_array_equal(resumed[name], whole[name])
