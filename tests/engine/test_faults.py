@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,14 @@ import pytest
 from astropy.io import fits
 from distributed import Client, WorkerPlugin
 
+from blinddps_sci import cli
 from blinddps_sci.engine import driver, tasks
 from blinddps_sci.engine.agenda import Agenda
 from blinddps_sci.engine.begin import Run, begin_run
 from blinddps_sci.engine.cluster import local_cluster
 from blinddps_sci.engine.driver import continue_run
-from blinddps_sci.engine.restore import resume, verify
+from blinddps_sci.engine.restore import quarantined, resume, verify
 from blinddps_sci.engine.run_folder import PHASES, Phase, RunFolder
-from blinddps_sci.errors import QuarantineWarning
 from blinddps_sci.io.result import DQ_BITS, open_result
 
 UNITS = 6
@@ -42,6 +41,11 @@ def digests(path: Path) -> dict[str, str]:
         for file in sorted(shards)
         if file.is_file()
     }
+
+
+def as_options(fields: dict[str, Any]) -> list[str]:
+    """Return fields of the configuration as the command line takes them."""
+    return [part for name, value in fields.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +145,25 @@ class Slow(WorkerPlugin):
 
 
 def test_workers_that_are_killed_at_random_times_change_nothing(begun, expected: dict[str, str]) -> None:
-    """Five times a worker that is at work, but no task thrice: that would be quarantined."""
+    """Five times a worker that is at work; no task is hit thrice, which would be quarantined."""
     chance = random.Random(11)
-    moments = sorted(chance.sample(range(1, TASKS), 5))
-    hit: Counter[str] = Counter()
+    moments = sorted(chance.sample(range(1, TASKS - 5), 5))
+    hit: set[tuple[Phase, int]] = set()
+    kills: list[int] = []
     with local_cluster(3) as client:
         client.register_plugin(Slow())
         run = begun("out", scheduler=client.scheduler.address)
+        processes = dict(client.run(os.getpid))
+
+        def victims() -> list[tuple[str, set[tuple[Phase, int]]]]:
+            """Return workers that are at work on a task that has not been hit."""
+            found = []
+            for address, keys in sorted(client.processing().items()):
+                tasks = {(phase, int(unit)) for phase, unit, _ in (key.split("-") for key in keys)}
+                at_work = {task for task in tasks if run.folder.has_begun(*task)}
+                if at_work and not at_work & hit:
+                    found.append((address, at_work))
+            return found
 
         def kill() -> None:
             for moment in moments:
@@ -155,23 +171,18 @@ def test_workers_that_are_killed_at_random_times_change_nothing(begun, expected:
                     time.sleep(0.02)
                 while not (chosen := victims()):
                     time.sleep(0.02)
-                address, task = chance.choice(chosen)
-                hit[task] += 1
-                os.kill(client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+                address, tasks = chance.choice(chosen)
+                if address not in processes:  # it has taken the place of another
+                    processes.update(client.run(os.getpid, workers=[address]))
+                hit.update(tasks)
+                kills.append(processes[address])
+                os.kill(processes[address], signal.SIGKILL)
 
-        def victims() -> list[tuple[str, str]]:
-            at_work = client.processing()
-            return [
-                (address, "-".join(keys[0].split("-")[:2]))
-                for address, keys in sorted(at_work.items())
-                if keys and all(hit["-".join(key.split("-")[:2])] < 2 for key in keys)
-            ]
-
-        killer = threading.Thread(target=kill)
+        killer = threading.Thread(target=kill, daemon=True)
         killer.start()
         continue_run(run)
-        killer.join(timeout=60)
-    assert sum(hit.values()) == len(moments)
+        killer.join(timeout=10)
+    assert len(set(kills)) == len(moments)
     assert run.folder.quarantine == {}
     assert digests(run.store.path) == expected
 
@@ -243,7 +254,7 @@ class Faults(WorkerPlugin):
 
 
 def test_exactly_what_cannot_be_done_is_given_up(
-    job_of, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of ten units one raises, one kills its worker, one hangs, and one has no measured pixel."""
     monkeypatch.setattr(driver, "ATTEMPTS", 2)
@@ -251,19 +262,21 @@ def test_exactly_what_cannot_be_done_is_given_up(
     data = scene(40, 640)
     data[:, 64 * empty - 20 :] = np.nan
     fits.writeto(tmp_path / "in.fits", data)
+    out = tmp_path / "out.zarr"
     with local_cluster(2) as client:
         client.register_plugin(Faults(raising, killing, hanging))
-        options = {"psf": "per-tile", "scheduler": client.scheduler.address, "deadline": 4.0}
-        job = job_of(str(tmp_path / "in.fits"), **options)
-        run = begin_run(job, tmp_path / "out.zarr", source=str(tmp_path / "in.fits"))
-        with pytest.warns(QuarantineWarning, match="3 of 10 units are quarantined"):
-            store = continue_run(run)
-    quarantine = run.folder.quarantine
+        where = {"psf": "per-tile", "scheduler": client.scheduler.address, "deadline": 4.0}
+        command = ["restore", str(tmp_path / "in.fits"), "-o", str(out), "--quiet"]
+        assert cli.main([*command, *as_options({**small, **where})]) == 3
+    store, quarantine = open_result(out), quarantined(out)
+    said = capsys.readouterr().err
+    assert all(f"unit {unit} is quarantined: {why}" in said for unit, why in quarantine.items())
     assert set(quarantine) == {raising, killing, hanging}
     assert quarantine[raising] == "ValueError: bad luck"
     assert quarantine[killing].startswith("KilledWorker")
     assert quarantine[hanging] == "TimeoutError: not done after the deadline of 4 s"
     assert store.status == "complete"
+    assert store.sentence.startswith("3 of 10 units are quarantined; the first is 0: ")
     image, dq = store.array("scale0/image")[:], store.array("scale0/dq")[:]
     for unit in range(10):
         core = (slice(None), slice(64 * unit, 64 * (unit + 1)))
@@ -292,9 +305,10 @@ def test_a_unit_without_a_measured_pixel_is_empty_and_no_fault(job_of, scene, tm
 
 def started(frame: Path, out: Path, options: dict[str, Any]) -> subprocess.Popen[str]:
     """Start the command line with two workers, in a process group of its own."""
-    given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     command = [sys.executable, "-m", "blinddps_sci", "restore", frame, "-o", out, "--workers", "2", "--quiet"]
-    return subprocess.Popen([*command, *given], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, *as_options(options)], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
 
 
 def folder_of(out: Path) -> RunFolder | None:
