@@ -7,6 +7,7 @@ load the networks themselves, once. What a worker marked as done is done, whatev
 from __future__ import annotations
 
 import math
+import signal
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -19,7 +20,7 @@ from typing import Any
 
 import dask
 from dask.base import annotate, get_annotations
-from distributed import Client, Future, KilledWorker, LocalCluster, span, wait
+from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, span, wait
 
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.devices import gpus_for, pinned_nanny
@@ -60,6 +61,15 @@ _SETTINGS = {
 }
 
 
+class _Uninterrupted(WorkerPlugin):
+    """Let a terminal's Ctrl-C, which goes to all processes, end the driver alone: it ends the workers."""
+
+    name = "blinddps-uninterrupted"
+
+    def setup(self, worker: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def local_cluster(workers: int, *, device: str = "auto", dashboard: str | None = None) -> Iterator[Client]:
     """Start workers on this machine, for as long as the context lasts.
@@ -94,6 +104,7 @@ def local_cluster(workers: int, *, device: str = "auto", dashboard: str | None =
         ) as cluster,
         Client(cluster) as client,
     ):
+        client.register_plugin(_Uninterrupted())
         yield client
 
 
