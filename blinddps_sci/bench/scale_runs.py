@@ -44,7 +44,7 @@ def peak_memory() -> float:
     raise AssertionError("the system does not tell peaks of memory")
 
 
-def run_memory(*, sides: tuple[int, ...] = (1024, 4096, 16384), unit: int = 1024) -> tuple[list[Row], str]:
+def run_memory(*, sides: tuple[int, ...] = (1024, 4096, 16384), unit: int = 512) -> tuple[list[Row], str]:
     """Measure peaks of memory of driver and worker as the image grows; the prior is in closed form.
 
     Parameters

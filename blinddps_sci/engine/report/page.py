@@ -22,7 +22,7 @@ _PAGE = Template("""<!DOCTYPE html>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
-figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100%; }
+figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: min(29.5rem, 100%); }
 figure img { max-width: 100%; background: white; }
 figcaption { font-size: 0.9rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
