@@ -23,6 +23,7 @@ from blinddps_sci.engine.config import EXECUTION, RestoreConfig, parse_shard
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
+from blinddps_sci.engine.places import index_of
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
@@ -88,9 +89,7 @@ class Job:
 
     def index(self, plane: int) -> dict[str, int]:
         """Return the position of a plane along the leading axes."""
-        sizes = self.leading
-        where = np.unravel_index(plane, tuple(sizes.values())) if sizes else ()
-        return {dim: int(i) for dim, i in zip(sizes, where, strict=True)}
+        return index_of(plane, self.leading)
 
     @property
     def draws(self) -> int:

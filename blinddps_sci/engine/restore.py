@@ -222,28 +222,37 @@ def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int | s
     Raises
     ------
     BlindDpsError
-        If the store has no run, or its input, its weights or the package have changed.
+        If the store has no run; or if there is something to repair, and the input, the weights or the
+        package have changed.
     """
-    run = _run_of(open_result(output, "r+"), {"shard": None})
-    units = dict(damaged_units(run))
+    store = open_result(output, "r+" if repair else "r")
+    folder = _folder_of(store)
+    units = dict(damaged_units(store, folder))
     # What is wrong with a unit is wrong with the levels above it, too, and ends when it is repaired.
-    levels = {} if units or run.store.status == "running" else run.store.damaged_levels()
+    levels = {} if units or store.status == "running" else store.damaged_levels()
     damaged: dict[int | str, str] = dict(units) | dict(levels)
     if repair and damaged:
-        forget(run, set(units))
-        run.store.set_status("running")
+        run = _run_of(store, {"shard": None})
+        forget(folder, set(units))
+        store.set_status("running")
         continue_run(run)
-        _delivered(run, run.store.path, overwrite=False)
+        _delivered(run, store.path, overwrite=False)
     return damaged
 
 
-def _run_of(store: ResultStore, options: Mapping[str, Any] | None = None) -> Run:
-    """Return the run that fills a store, from its folder."""
+def _folder_of(store: ResultStore) -> RunFolder:
+    """Return the folder of the run that fills a store."""
     folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
     if not folder.spec.exists():
         raise InputError(
             f"{store.path} has no run to go on with: {folder.spec} is not there; restore it again"
         )
+    return folder
+
+
+def _run_of(store: ResultStore, options: Mapping[str, Any] | None = None) -> Run:
+    """Return the run that fills a store, from its folder."""
+    folder = _folder_of(store)
     return Run(read_spec(folder.spec).job(options), folder, store)
 
 

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from blinddps_sci.engine.evidence import Evidence
+from blinddps_sci.engine.places import plan_of
 from blinddps_sci.engine.run_folder import PHASES, Phase, RunFolder
 from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io.result import ResultStore
 from blinddps_sci.tiling import Plan, format_duration
 
-__all__ = ["Standing", "describe_standing", "plan_of", "standing_of"]
+__all__ = ["Standing", "describe_standing", "standing_of"]
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,6 @@ class Standing:
     ended: str
     rate: float | None
     left: float | None
-
-
-def plan_of(store: ResultStore) -> Plan:
-    """Return the plan by which a store is filled."""
-    config = store.attrs["config"]
-    *leading, height, width = store.array("scale0/image").shape
-    return Plan(
-        shape=(height, width),
-        planes=math.prod(leading),
-        tile=config["tile"],
-        overlap=config["overlap"],
-        unit=config["unit"],
-        kernel_size=store.array("psf/kernel").shape[-1],
-    )
 
 
 def standing_of(store: ResultStore) -> Standing | None:

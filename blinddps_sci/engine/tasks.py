@@ -18,6 +18,7 @@ from blinddps_sci.engine.agenda import Task
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.devices import claim_gpu
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.places import frame_of, node_slices
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
 from blinddps_sci.engine.unit import UnitResult, estimate_unit, restore_unit
@@ -25,9 +26,8 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
 from blinddps_sci.sampling.posterior import Progress
 from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile
-from blinddps_sci.tiling.plan import Unit
 
-__all__ = ["digest", "frame_of", "node_slices", "run_task", "run_task_at"]
+__all__ = ["digest", "run_task", "run_task_at"]
 
 
 def run_task_at(folder: str, task: Task) -> dict[str, Any]:
@@ -143,22 +143,17 @@ def digest(values: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
 
 
-def frame_of(job: Job, index: dict[str, int]) -> int:
-    """Return which of the PSF's frames a plane has: time and depth are counted together."""
-    return index.get("t", 0) * job.leading.get("z", 1) + index.get("z", 0)
-
-
 def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, str]:
     """Write everything of a unit but the image, and return the digests of what was written."""
     unit = result.unit
     where = job.index(unit.plane)
-    frame, channel = frame_of(job, where), where.get("c", 0)
+    frame, channel = frame_of(where, job.leading), where.get("c", 0)
     inside = unit.core.within(unit.data).slices
     flags = np.zeros(unit.core.shape, dtype=np.uint16)
     flags[result.mask[inside]] |= DQ_BITS["masked_input"]
     flags[result.saturated[inside]] |= DQ_BITS["saturated"]
     store.write_region("dq", where, *unit.core.slices, flags)
-    nodes = node_slices(job, unit)
+    nodes = node_slices(job.plan, unit)
     shape = tuple(part.stop - part.start for part in nodes)
     kernels, stds, chi2 = (
         found.reshape(*shape, *found.shape[1:]) for found in (result.kernels, result.kernels_std, result.chi2)
@@ -167,10 +162,3 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, s
     store.write_chi2(frame, channel, *nodes, chi2)
     written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds, "quality/chi2": chi2}
     return {name: digest(values) for name, values in written.items()}
-
-
-def node_slices(job: Job, unit: Unit) -> tuple[slice, slice]:
-    """Return which rows and columns of its plane's nodes are those of a unit."""
-    tiles = job.plan.tiles(unit)
-    (top, left), (bottom, right) = tiles[0].index, tiles[-1].index
-    return slice(top, bottom + 1), slice(left, right + 1)

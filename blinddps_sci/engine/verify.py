@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from blinddps_sci.engine.begin import Run
-from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.tasks import digest, frame_of, node_slices
+from blinddps_sci.engine.places import frame_of, index_of, leading_of, node_slices, plan_of
+from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.tasks import digest
 from blinddps_sci.io.result import ResultStore
+from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["damaged_units", "forget"]
 
 
-def damaged_units(run: Run) -> Iterator[tuple[int, str]]:
-    """Yield the units of a run of which something is not what was written, and what it is."""
-    for record in run.folder.records():
+def damaged_units(store: ResultStore, folder: RunFolder) -> Iterator[tuple[int, str]]:
+    """Yield the units of a store of which something is not what was written, and what it is.
+
+    Parameters
+    ----------
+    store : ResultStore
+        The store; neither input nor networks are needed.
+    folder : RunFolder
+        Of its run, whose markers hold the digests.
+    """
+    plan, leading = plan_of(store), leading_of(store)
+    for record in folder.records():
         for name, expected in record.get("digests", {}).items():
-            wrong = _wrong(run.job, run.store, record["unit"], name, expected)
+            wrong = _wrong(store, name, _key(plan, leading, record["unit"], name), expected)
             if wrong is not None:
                 yield record["unit"], wrong
 
 
-def forget(run: Run, units: set[int]) -> None:
+def forget(folder: RunFolder, units: set[int]) -> None:
     """Take units for not done, so that the run makes them again."""
-    run.folder.expand()
+    folder.expand()
     for unit in units:
-        run.folder.unmark("restore", unit)
-        run.folder.unmark("blend", unit)
+        folder.unmark("restore", unit)
+        folder.unmark("blend", unit)
 
 
-def _wrong(job: Job, store: ResultStore, number: int, name: str, expected: str) -> str | None:
-    unit = job.plan.unit_at(number)
-    index = job.index(unit.plane)
-    key: tuple[int | slice, ...]
+def _key(plan: Plan, leading: Mapping[str, int], number: int, name: str) -> tuple[int | slice, ...]:
+    """Return where a unit lies in an array."""
+    unit = plan.unit_at(number)
+    index = index_of(unit.plane, leading)
     if name.startswith("scale0/"):
-        key = (*(index[dim] for dim in store.dims[:-2]), *unit.core.slices)
-    else:
-        key = (frame_of(job, index), index.get("c", 0), *node_slices(job, unit))
+        return (*index.values(), *unit.core.slices)
+    return (frame_of(index, leading), index.get("c", 0), *node_slices(plan, unit))
+
+
+def _wrong(store: ResultStore, name: str, key: tuple[int | slice, ...], expected: str) -> str | None:
     try:
         array: Any = store.array(name)
         values = np.asarray(array[key])

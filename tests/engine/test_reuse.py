@@ -101,9 +101,7 @@ def test_nothing_is_used_of_a_run_with_another_answer(
     if not finished:
         with pytest.raises(InputError, match="have changed since"):
             resume(out, **given)
-    if change is not change_option:
-        with pytest.raises(InputError, match="have changed since"):
-            verify(out, repair=True)
+    assert verify(out, repair=True) == {}  # what is there is what was written, whatever it was made of
     with pytest.raises(OutputError, match=r"out\.zarr exists"):
         restore(frame, out, **changed)
     assert digests(tmp_path) == kept

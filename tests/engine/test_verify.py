@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 
 from blinddps_sci.engine.restore import restore, resume, verify
@@ -98,3 +99,25 @@ def test_a_damaged_level_of_the_pyramid_is_made_again(small, scene, tmp_path: Pa
     np.testing.assert_array_equal(open_result(out).array("scale1/std")[:], before)
     assert shard(out, "std", 3).stat().st_mtime_ns == untouched
     assert open_result(out).status == "complete"
+
+
+def test_what_was_made_of_an_array_in_memory_is_verified_without_it(small, scene, tmp_path: Path) -> None:
+    restore(scene(40, 100), tmp_path / "out.zarr", **small)
+    assert verify(tmp_path / "out.zarr") == {}
+    shard(tmp_path / "out.zarr", "image", 1).write_bytes(b"torn")
+    assert list(verify(tmp_path / "out.zarr")) == [1]
+    with pytest.raises(InputError):
+        verify(tmp_path / "out.zarr", repair=True)
+    assert list(verify(tmp_path / "out.zarr")) == [1]
+
+
+@pytest.mark.parametrize("axes", [("t", "c"), ("t", "z"), ("c", "z")])
+def test_every_plane_is_verified_at_its_place(small, scene, tmp_path: Path, axes: tuple[str, str]) -> None:
+    data = xr.DataArray(scene(2, 3, 24, 24), dims=(*axes, "y", "x"))
+    restore(data, tmp_path / "out.zarr", **{**small, "steps": 2})
+    assert verify(tmp_path / "out.zarr") == {}
+    store = open_result(tmp_path / "out.zarr", "r+")
+    store.array("scale0/std")[1, 2, 5, 6] += 1
+    store.array("psf/kernel")[-1, -1, 0, 0, 4, 4] += 1
+    damaged = verify(tmp_path / "out.zarr")
+    assert list(damaged) == [5]

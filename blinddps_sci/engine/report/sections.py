@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blinddps_sci.engine.places import plan_of
 from blinddps_sci.engine.report import pictures
 from blinddps_sci.engine.report.page import Section, figure, paragraph, rows, table
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
-from blinddps_sci.engine.standing import describe_standing, plan_of, standing_of
+from blinddps_sci.engine.standing import describe_standing, standing_of
 from blinddps_sci.errors import BlindDpsError
 from blinddps_sci.io.pyramid import SMALLEST
 from blinddps_sci.io.result import DQ_BITS, ResultStore
