@@ -18,15 +18,18 @@ from blinddps_sci.bench.fields import IMAGE, make_fields
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.restore import prepare_restore, restore
-from blinddps_sci.metrics.seams import seam_energy
 from blinddps_sci.priors.fused import FusedPrior, TileWindow
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["plain_error", "run_seams", "seam_lines", "variance_ratio"]
+__all__ = ["plain_error", "run_seams", "seam_lines", "seam_ratio", "squared_steps", "variances"]
 
 _BESIDE = range(6, 13)
 """Pixels from a seam, on both sides, at which is elsewhere: near enough to be the same scene."""
 
+_STRETCH = 32
+"""Pixels of a seam that count as one."""
+
+Plane = NDArray[Any]
 Values = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -80,37 +83,50 @@ def _unchanged(x: Tensor, sigma: Tensor) -> Tensor:
     return x
 
 
-def variance_ratio(std: NDArray[np.float32], rows: list[int], columns: list[int]) -> tuple[float, float]:
-    """Return the variance of the draws at seams over that beside them, and its standard error.
+def seam_ratio(
+    image: Plane, rows: list[int], columns: list[int], of: Callable[[Plane], Plane]
+) -> tuple[float, float]:
+    """Return a quantity at seams over that of the lines beside them, and its standard error.
 
     Parameters
     ----------
-    std : ndarray, (h, w)
-        Standard deviation of the draws.
+    image : ndarray, (h, w)
+        From which the quantity follows.
     rows, columns : list of int
         The seams, from `seam_lines`.
+    of : callable
+        Makes of an image (h, w) the quantity (h - 1, w) of the lines between its rows.
 
     Notes
     -----
-    Each stretch of 32 pixels of a seam counts as one; the error is that of their mean.
+    The geometric mean over stretches of 32 pixels along all seams, relative to that over the lines beside:
+    scenes have strong edges, of which a mean would be a mean of few.
     """
-    variance = std.astype(np.float64) ** 2
-    taboo = (set(rows), set(columns))
     ratios = list[float]()
-    for lines, others, values in ((rows, taboo[0], variance), (columns, taboo[1], variance.T)):
+    for lines, values in ((rows, of(image)), (columns, of(image.T))):
         for line in lines:
-            beside = [
-                line + sign * far
-                for far in _BESIDE
-                for sign in (-1, 1)
-                if 0 <= line + sign * far < len(values)
-                and not others & {line + sign * far, line + sign * far + 1}
-            ]
-            on, off = values[line - 1 : line + 1].mean(axis=0), values[beside].mean(axis=0)
-            stretches = range(0, values.shape[1] - 31, 32)
-            ratios += [float(on[i : i + 32].mean() / off[i : i + 32].mean()) for i in stretches]
+            # Line i lies between rows i - 1 and i.
+            near = {line + sign * far for far in _BESIDE for sign in (-1, 1)} - set(lines)
+            beside = [i - 1 for i in near if 0 < i <= len(values)]
+            for start in range(0, values.shape[1] - _STRETCH + 1, _STRETCH):
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    logs = np.log(values[:, start : start + _STRETCH].mean(axis=1))
+                    ratios.append(float(logs[line - 1] - logs[beside].mean()))
     found = np.array(ratios)
-    return float(found.mean()), float(found.std(ddof=1) / len(found) ** 0.5)
+    found = found[np.isfinite(found)]  # where all is constant, there is nothing to compare
+    mean = float(np.exp(found.mean()))
+    return mean, mean * float(found.std(ddof=1)) / len(found) ** 0.5
+
+
+def squared_steps(image: Plane) -> Plane:
+    """Return the squared difference across the lines between the rows of an image."""
+    return np.asarray(np.diff(image.astype(np.float64), axis=0) ** 2)
+
+
+def variances(std: Plane) -> Plane:
+    """Return the mean variance of the two rows at each line between the rows."""
+    variance = std.astype(np.float64) ** 2
+    return np.asarray((variance[1:] + variance[:-1]) / 2)
 
 
 def run_seams(
@@ -139,21 +155,25 @@ def run_seams(
     rows, columns = seam_lines(plan)
     result = restore(blurred.data, **options)
     image, std = result["image"].values, result["std"].values
-    variance, error = variance_ratio(std, rows, columns)
-    found = {
+    compared = {
+        f"{IMAGE}, restored: squared steps": seam_ratio(image, rows, columns, squared_steps),
+        f"{IMAGE}, the truth: squared steps at the same lines": seam_ratio(
+            blurred.truth, rows, columns, squared_steps
+        ),
+        "the error: squared steps": seam_ratio(image - blurred.truth, rows, columns, squared_steps),
+        "variance of the draws": seam_ratio(std, rows, columns, variances),
+    }
+    exact = {
         "a constant: largest relative error": plain_error(plan, lambda y, x: np.full_like(y, 7.0)),
         "a ramp: largest relative error": plain_error(plan, lambda y, x: 3.0 * y - 2.0 * x + 1.0),
-        f"{IMAGE}, restored: gradient energy at seams": seam_energy(image, rows, columns),
-        f"{IMAGE}, the truth: gradient energy at the same lines": seam_energy(blurred.truth, rows, columns),
-        "its error: gradient energy at seams": seam_energy(image - blurred.truth, rows, columns),
-        "variance of its draws at seams": variance,
-        "standard error of this": error,
     }
-    table = [
-        {"what": what, "value": value if value > 1e-3 else f"{value:.1e}"} for what, value in found.items()
+    table = [{"what": what, "value": f"{value:.1e}"} for what, value in exact.items()]
+    table += [
+        {"what": f"{what}, at seams over beside them", "value": f"{ratio:.3f} +- {error:.3f}"}
+        for what, (ratio, error) in compared.items()
     ]
     title = (
         f"{size} x {size} pixels, {plan.n_units} units, {plan.n_tiles} tiles of {tile}, "
         f"{len(rows)} + {len(columns)} seams; 1 is as elsewhere"
     )
-    return [found], f"{title}\n\n{markdown(table, {'what': 'what', 'value': 'value'})}"
+    return [exact | compared], f"{title}\n\n{markdown(table, {'what': 'what', 'value': 'value'})}"

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from blinddps_sci.bench import seams
-from blinddps_sci.bench.seams import plain_error, run_seams, seam_lines, variance_ratio
+from blinddps_sci.bench.seams import plain_error, run_seams, seam_lines, seam_ratio, squared_steps, variances
 from blinddps_sci.tiling.plan import Plan
 
 PLAN = Plan((150, 130), 1, tile=48, overlap=16, unit=64, kernel_size=9)
@@ -46,10 +46,10 @@ def test_tiles_that_disagree_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_variance_at_seams_is_compared_with_that_beside_them() -> None:
     rows, columns = [64], [40, 80]
     flat = np.full((128, 128), 3.0, np.float32)
-    assert variance_ratio(flat, rows, columns) == (1.0, 0.0)
+    assert seam_ratio(flat, rows, columns, variances) == pytest.approx((1.0, 0.0))
     flat[63:65] *= 2
     flat[:, [39, 40, 79, 80]] *= 2
-    ratio, _ = variance_ratio(flat, rows, columns)
+    ratio, _ = seam_ratio(flat, rows, columns, variances)
     # Four times as much; lines that cross are in both sides of the comparison.
     assert ratio == pytest.approx(4.0, rel=0.15)
 
@@ -58,7 +58,7 @@ def test_the_error_of_the_ratio_is_its_spread_over_scenes() -> None:
     found = []
     for seed in range(40):
         draws = np.random.default_rng(seed).normal(size=(6, 128, 128))
-        found.append(variance_ratio(draws.std(axis=0, ddof=1), [32, 64, 96], [64]))
+        found.append(seam_ratio(draws.std(axis=0, ddof=1), [32, 64, 96], [64], variances))
     ratios, errors = np.array(found).T
     assert errors.mean() == pytest.approx(ratios.std(ddof=1), rel=0.4)
     assert ratios.mean() == pytest.approx(1.0, abs=4 * errors.mean() / 40**0.5)
@@ -85,10 +85,17 @@ def test_the_report_says_what_a_step_does(restored_as) -> None:
     ((clean,), text) = run_seams(size=128, tile=64, overlap=16, unit=64)
     restored_as(0.5)
     ((stepped,), _) = run_seams(size=128, tile=64, overlap=16, unit=64)
-    at = next(key for key in clean if "restored: gradient energy" in key)
-    assert stepped[at] > clean[at] + 0.5
-    assert stepped["its error: gradient energy at seams"] > clean["its error: gradient energy at seams"]
-    assert clean["variance of its draws at seams"] == 1.0
-    assert clean["standard error of this"] == 0.0
+    for what in ("camera, restored: squared steps", "the error: squared steps"):
+        assert stepped[what][0] > 1.3 * clean[what][0]
+    assert clean["variance of the draws"] == pytest.approx((1.0, 0.0))
     assert "4 units" in text.splitlines()[0]
     assert text.count("\n| ") == len(clean) + 2
+
+
+def test_steps_of_an_image_without_seams_are_as_elsewhere_and_a_seam_is_seen() -> None:
+    image = np.cumsum(np.random.default_rng(1).standard_cauchy((256, 256)).clip(-9, 9), axis=0)
+    rows = [40, 100, 160, 220]
+    ratio, error = seam_ratio(image, rows, [128], squared_steps)
+    assert abs(ratio - 1) < 4 * error
+    image[100:] += 20
+    assert seam_ratio(image, rows, [128], squared_steps)[0] > ratio + 4 * error
