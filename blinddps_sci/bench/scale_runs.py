@@ -120,19 +120,17 @@ def _records(store: Path, phase: str) -> list[dict[str, Any]]:
     return [record for record in RunFolder(path).records() if record["phase"] == phase]
 
 
-def run_model(
-    *, workers: tuple[int, ...] = (1, 2), size: int = 512, unit: int = 256, quality: str = "fast"
-) -> tuple[list[Row], str]:
+def run_model(*, workers: tuple[int, ...] = (1, 2), size: int = 512, **options: Any) -> tuple[list[Row], str]:
     """Restore a real picture with the shipped networks, on more and more workers.
 
     Parameters
     ----------
     workers : tuple of int
         Numbers of workers, of one thread each.
-    size, unit : int
-        Of the picture and of a unit, pixels.
-    quality : str
-        Preset.
+    size : int
+        Side of the picture, pixels.
+    **options
+        As of `restore`, instead of the preset ``fast`` and units of 256 pixels.
 
     Returns
     -------
@@ -145,9 +143,16 @@ def run_model(
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             _write_picture(folder / "in.zarr", size)
-            options = {"workers": count, "unit": unit, "quality": quality, "tile": 192, "device": "cpu"}
+            chosen = {
+                "unit": 256,
+                "quality": "fast",
+                "tile": 192,
+                "device": "cpu",
+                **options,
+                "workers": count,
+            }
             begin = time.perf_counter()
-            _driver(folder, "in.zarr", "out.zarr", options)
+            _driver(folder, "in.zarr", "out.zarr", chosen)
             whole = time.perf_counter() - begin
             (path,) = folders_of(folder / "out.zarr").iterdir()
             run = RunFolder(path)
