@@ -56,7 +56,6 @@ _SETTINGS = {
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
     },
 }
 

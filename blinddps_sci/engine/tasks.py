@@ -33,19 +33,20 @@ __all__ = ["digest", "run_task", "run_task_at"]
 def run_task_at(folder: str, task: Task) -> dict[str, Any]:
     """Do a task of the run in a folder, in whatever process this is; return what its marker says.
 
-    Opens the input and loads the networks once per process.
+    Opens input and store and loads the networks once per process.
     """
     run = RunFolder(Path(folder))
     run.begin(task.phase, task.unit)
-    return run_task(_job(folder), run, ResultStore(run.store, "r+"), task)
+    return run_task(*_opened(folder), task)
 
 
 @lru_cache(maxsize=1)
-def _job(folder: str) -> Job:
+def _opened(folder: str) -> tuple[Job, RunFolder, ResultStore]:
+    run = RunFolder(Path(folder))
     # Here it is this process that computes.
-    job = read_spec(RunFolder(Path(folder)).spec).job({"workers": None, "scheduler": None})
+    job = read_spec(run.spec).job({"workers": None, "scheduler": None})
     claim_gpu(job.device, job.config.device)
-    return job
+    return job, run, ResultStore(run.store, "r+")
 
 
 def run_task(
