@@ -114,6 +114,16 @@ class RestoreConfig(BaseModel):
         None, gt=0, allow_inf_nan=False, description="memory to stay below, GiB"
     )
 
+    @property
+    def draws(self) -> int:
+        """Posterior draws of every plane."""
+        return self.samples * (self.chains if self.sampler == "dps" else 1)
+
+    @property
+    def estimates(self) -> bool:
+        """Whether kernels are estimated first and images drawn later, or both in one go."""
+        return self.sampler == "split" and self.psf_file is None
+
     @field_validator("noise")
     @classmethod
     def _noise(cls, value: str) -> str:

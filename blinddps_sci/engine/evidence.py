@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["Evidence"]
@@ -29,6 +30,11 @@ class Evidence:
     plan: Plan
     psf: Literal["per-tile", "smooth", "shared"] | None
     units: int
+
+    @classmethod
+    def by(cls, config: RestoreConfig, plan: Plan) -> Evidence:
+        """Return what options ask for."""
+        return cls(plan, config.psf if config.estimates else None, config.psf_units)
 
     def estimates(self, unit: int) -> bool:
         """Return whether a unit's kernels are estimated."""

@@ -94,8 +94,7 @@ class Job:
     @property
     def draws(self) -> int:
         """Posterior draws of every plane."""
-        chains = self.config.chains if self.config.sampler == "dps" else 1
-        return chains * self.config.samples
+        return self.config.draws
 
     @property
     def batch(self) -> int:
@@ -107,7 +106,7 @@ class Job:
     @property
     def estimates(self) -> bool:
         """Whether kernels are estimated first and images drawn later, or both in one go."""
-        return self.config.sampler == "split" and self.known_psf is None
+        return self.config.estimates
 
     @property
     def units(self) -> range:
@@ -119,7 +118,7 @@ class Job:
     @property
     def evidence(self) -> Evidence:
         """Whose estimates of the kernels each unit is restored with."""
-        return Evidence(self.plan, self.config.psf if self.estimates else None, self.config.psf_units)
+        return Evidence.by(self.config, self.plan)
 
     @property
     def steps(self) -> int:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from blinddps_sci.engine.evidence import Evidence
+from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.places import plan_of
 from blinddps_sci.engine.run_folder import PHASES, Phase, RunFolder
 from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io.result import ResultStore
-from blinddps_sci.tiling import Plan, format_duration
+from blinddps_sci.tiling import format_duration
 
 __all__ = ["Standing", "describe_standing", "standing_of"]
 
@@ -59,7 +59,7 @@ def standing_of(store: ResultStore) -> Standing | None:
     if not folder.path.is_dir():
         return None
     plan = plan_of(store)
-    work = _workload(store, plan)
+    work = Workload.by(make_config(store.attrs["config"]), plan, range(plan.n_units))
     done = _done(folder)
     quarantine = folder.quarantine
     journal = folder.journal()
@@ -102,22 +102,6 @@ def describe_standing(standing: Standing) -> list[str]:
         f"unit {unit} is quarantined: {' '.join(why.split())}" for unit, why in standing.quarantine.items()
     ]
     return lines
-
-
-def _workload(store: ResultStore, plan: Plan) -> Workload:
-    record = store.attrs
-    config = record["config"]
-    estimates = config["sampler"] == "split" and config["psf_file"] is None
-    evidence = Evidence(plan, config["psf"] if estimates else None, config["psf_units"])
-    estimated = sum(map(evidence.estimates, range(plan.n_units)))
-    return Workload(
-        units={"estimate": estimated, "restore": plan.n_units, "blend": plan.n_units},
-        calls={
-            "estimate": config["chains"] * config["steps"],
-            "restore": record["draws"] * config["steps"],
-            "blend": 0,
-        },
-    )
 
 
 def _done(folder: RunFolder) -> dict[Phase, int]:

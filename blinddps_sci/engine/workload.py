@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from blinddps_sci.engine.config import RestoreConfig
+from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.run_folder import Phase
+from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["Workload"]
 
@@ -29,12 +32,17 @@ class Workload:
     @classmethod
     def of(cls, job: Job) -> Workload:
         """Return the workload of a job."""
-        config, own = job.config, len(job.units)
+        return cls.by(job.config, job.plan, job.units)
+
+    @classmethod
+    def by(cls, config: RestoreConfig, plan: Plan, units: range) -> Workload:
+        """Return the workload of some units of a plan."""
         # Of a shared PSF some units are estimated, else all or none.
-        estimated = sum(map(job.evidence.estimates, job.units))
+        estimated = sum(map(Evidence.by(config, plan).estimates, units))
+        steps = config.steps
         return cls(
-            units={"estimate": estimated, "restore": own, "blend": own},
-            calls={"estimate": config.chains * config.steps, "restore": job.draws * config.steps, "blend": 0},
+            units={"estimate": estimated, "restore": len(units), "blend": len(units)},
+            calls={"estimate": config.chains * steps, "restore": config.draws * steps, "blend": 0},
         )
 
     @property
