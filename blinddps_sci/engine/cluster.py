@@ -46,6 +46,8 @@ _SETTINGS = {
     # We count attempts ourselves.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-ttl": None,
+    # Its record of calls grows by a megabyte in ten units, for nobody to see.
+    "distributed.worker.profile.enabled": False,
     # Workers hold no data of Dask's that could be spilled.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
