@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +53,9 @@ def as_options(fields: dict[str, Any]) -> list[str]:
 @pytest.fixture(scope="module")
 def clusters() -> Iterator[Callable[[int], Client]]:
     """Clusters by their number of workers, each started once."""
-    open_ones: dict[int, tuple[Any, Client]] = {}
-
-    def cluster(workers: int) -> Client:
-        if workers not in open_ones:
-            context = local_cluster(workers)
-            open_ones[workers] = context, context.__enter__()
-        return open_ones[workers][1]
-
-    yield cluster
-    for context, _ in open_ones.values():
-        context.__exit__(None, None, None)
+    # Closed in reverse: each client, as it closes, makes that before it the default of Dask again.
+    with ExitStack() as stack:
+        yield cache(lambda workers: stack.enter_context(local_cluster(workers)))
 
 
 @pytest.fixture

@@ -242,8 +242,8 @@ def test_the_job_is_announced_before_the_first_step(run, scene) -> None:
         callback=lambda event: seen.append(event.phase),
     )
     assert len(seen[0]) == 16
-    # three steps and the end of each phase
-    assert seen[1:] == ["estimate"] * 4 + ["restore"] * 4 + ["blend"]
+    # three steps of two chains and of two draws, and the end of each phase
+    assert seen[1:] == ["estimate"] * 7 + ["restore"] * 7 + ["blend"]
 
 
 def test_a_trajectory_needs_a_store(run, scene, tmp_path) -> None:
