@@ -22,6 +22,9 @@ def add_networks(add: Add) -> None:
     train.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="trained weights to begin with")
     train.add_argument("--resume", action="store_true")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    train.add_argument("--compile", dest="compiled", action="store_true", help="compile the network")
+    train.add_argument("--workers", type=int, default=0, help="processes that make the batches")
+    train.add_argument("--batch", type=int, help="items per step, if not as many as the recipe says")
     train.add_argument("--licence", default="not stated", help="licence of the weights, for their card")
 
     convert = add("convert", _convert, "Turn a public .pt checkpoint into safetensors, safely.")

@@ -104,7 +104,9 @@ def random_kernel(size: int, rng: np.random.Generator, family: str | Sequence[st
     return centre(kernel)
 
 
-def random_kernels(n: int, size: int, seed: int, families: Sequence[str] | None = None) -> Kernel:
+def random_kernels(
+    n: int, size: int, seed: int, families: Sequence[str] | None = None, *, first: int = 0
+) -> Kernel:
     """Draw `n` kernels; the i-th depends on `seed` and i only.
 
     Parameters
@@ -117,6 +119,8 @@ def random_kernels(n: int, size: int, seed: int, families: Sequence[str] | None 
         Non-negative.
     families : sequence of str, optional
         Names out of `FAMILIES`; by default all.
+    first : int
+        The i of the first kernel, for a series that is drawn in parts.
 
     Returns
     -------
@@ -133,7 +137,7 @@ def random_kernels(n: int, size: int, seed: int, families: Sequence[str] | None 
     size = check_size(size, smallest=8)
     kernels = np.empty((count, size, size), dtype=np.float32)
     for i in range(count):
-        kernels[i] = random_kernel(size, np.random.default_rng([seed, i]), families)
+        kernels[i] = random_kernel(size, np.random.default_rng([seed, first + i]), families)
     return kernels
 
 

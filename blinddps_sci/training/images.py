@@ -11,15 +11,16 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from skimage.io import imread
 from skimage.transform import rescale
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.simulate import SCENES, random_scene
+from blinddps_sci.training.loader import spread
 
 __all__ = ["LABELS", "Pack", "held_out", "held_out_planes"]
 
@@ -63,6 +64,8 @@ def _images(folder: Path) -> Iterator[tuple[Path, str]]:
 def _planes(path: Path, domain: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield the 2-D planes of one file on [0, 1]: 8-bit pictures as stored, others by `display`."""
     if path.suffix.lower() in _FITS:
+        from astropy.io import fits
+
         with fits.open(path) as hdus:
             for hdu in hdus:
                 if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
@@ -117,7 +120,7 @@ class Pack:
     domains: np.ndarray
 
     @classmethod
-    def read(cls, folder: Path, *, size: int, scenes: int = 0, seed: int = 0) -> Pack:
+    def read(cls, folder: Path, *, size: int, scenes: int = 0, seed: int = 0, workers: int = 0) -> Pack:
         """Collect the images below ``folder`` and add simulated scenes.
 
         A file below a folder named ``astro`` or ``micro`` gets that label, any other
@@ -128,22 +131,11 @@ class Pack:
         InputError
             If there is no readable image.
         """
-        rng = np.random.default_rng(seed)
-        planes: list[np.ndarray] = []
-        domains: list[int] = []
-        for path, domain in _images(folder):
-            if held_out(path):
-                continue
-            for plane in _planes(path, domain, rng):
-                levels = list(_levels(plane, size))
-                planes += levels
-                domains += [LABELS.index(domain)] * len(levels)
-        names = sorted(SCENES)
-        for index in range(scenes):
-            name = names[index % len(names)]
-            scene = display(random_scene((2 * size, 2 * size), rng, name), rng)
-            planes.append(np.rint(scene * 255).astype(np.uint8))
-            domains.append(LABELS.index(SCENES[name].domain))
+        files = [(path, domain) for path, domain in _images(folder) if not held_out(path)]
+        read = spread(partial(_read, size, seed), range(len(files)), files, workers=workers)
+        read += spread(partial(_simulate, size, seed), range(scenes), workers=workers)
+        planes = [plane for some, _ in read for plane in some]
+        domains = [LABELS.index(domain) for some, domain in read for _ in some]
         if not planes:
             raise InputError(f"{folder} holds no image of at least {size} pixels; give --data another folder")
         return cls(planes, np.array(domains))
@@ -169,20 +161,41 @@ class Pack:
             domains=self.domains,
         )
 
-    def probabilities(self) -> np.ndarray:
-        """Return the chance of drawing from each plane: equal by domain, by area inside one."""
-        areas = np.array([plane.size for plane in self.planes], dtype=float)
-        for domain in np.unique(self.domains):
+    def probabilities(self, size: int = 1) -> np.ndarray:
+        """Return the chance of drawing from each plane: equal by domain, by area inside one.
+
+        Planes that have no patch of ``size`` pixels have none.
+
+        Raises
+        ------
+        InputError
+            If no plane has one.
+        """
+        areas = np.array(
+            [plane.size if min(plane.shape) >= size else 0 for plane in self.planes], dtype=float
+        )
+        if not areas.any():
+            raise InputError(
+                f"no training image has a patch of {size} pixels; choose a recipe of smaller ones"
+            )
+        for domain in np.unique(self.domains[areas > 0]):
             areas[self.domains == domain] /= areas[self.domains == domain].sum()
         chances: np.ndarray = areas / areas.sum()
         return chances
 
-    def batches(self, count: int, size: int, seed: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield batches for ever: patches (B, 1, size, size) on [-1, 1] and labels (B,)."""
+    def batches(
+        self, count: int, size: int, seed: Sequence[int], *, large: float = 0.0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield batches for ever: patches (B, 1, size, size) on [-1, 1] and labels (B,).
+
+        A share of ``large`` of the batches has a quarter of the patches at twice the side.
+        """
         rng = np.random.default_rng(seed)
-        chance = np.cumsum(self.probabilities())
+        usual = (count, size, np.cumsum(self.probabilities(size)))
+        wide = (max(count // 4, 1), 2 * size, np.cumsum(self.probabilities(2 * size))) if large else usual
         while True:
-            chosen = np.searchsorted(chance, rng.random(count) * chance[-1])
+            count, size, chance = wide if rng.random() < large else usual
+            chosen = np.searchsorted(chance, rng.random(count) * chance[-1], side="right")
             patches = np.stack([_patch(self.planes[i], size, rng) for i in chosen])[:, None]
             labels = self.domains[chosen].copy()
             # 'generic' has seen every domain; 'unlabelled' is what the network does when not told.
@@ -190,6 +203,22 @@ class Pack:
             labels[told < 0.3] = LABELS.index("generic")
             labels[told < 0.15] = LABELS.index("unlabelled")
             yield patches, labels
+
+
+def _read(size: int, seed: int, index: int, file: tuple[Path, str]) -> tuple[list[np.ndarray], str]:
+    """Return the planes of one file at all scales, and their domain."""
+    path, domain = file
+    rng = np.random.default_rng([seed, 0, index])
+    return [level for plane in _planes(path, domain, rng) for level in _levels(plane, size)], domain
+
+
+def _simulate(size: int, seed: int, index: int) -> tuple[list[np.ndarray], str]:
+    """Return one simulated scene, and its domain."""
+    names = sorted(SCENES)
+    name = names[index % len(names)]
+    rng = np.random.default_rng([seed, 1, index])
+    scene = display(random_scene((2 * size, 2 * size), rng, name), rng)
+    return [np.rint(scene * 255).astype(np.uint8)], SCENES[name].domain
 
 
 def _patch(plane: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

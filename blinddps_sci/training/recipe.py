@@ -29,6 +29,8 @@ class Recipe:
         Side of the training patches or kernels, pixels.
     batch : int
         Items per step.
+    large : float
+        Share of the steps of an image network that see a quarter of the items at twice the side.
     learning_rate : float
         Peak rate of AdamW; it warms up over ``warmup`` steps and falls over the last quarter
         of the time given.
@@ -45,6 +47,7 @@ class Recipe:
     net: UNetConfig
     size: int
     batch: int
+    large: float = 0.0
     learning_rate: float = 5e-4
     warmup: int = 200
     sigma_mean: float = -0.8
@@ -61,8 +64,11 @@ RECIPES: dict[str, Recipe] = {
     "image-small": Recipe(
         UNetConfig(1, 1, 32, (1, 2, 2, 4), middle_attention=False, num_classes=4, **_SMALL),  # type: ignore[arg-type]
         size=64,
-        batch=16,
-        examples=1500,
+        batch=256,
+        large=0.5,
+        learning_rate=1e-3,
+        ema=0.9995,
+        examples=4000,
         # The split sampler visits noise from 1 to 0.02; the rest is for the published one.
         sigma_mean=-1.2,
         sigma_spread=1.4,
@@ -71,8 +77,20 @@ RECIPES: dict[str, Recipe] = {
     "kernel-small": Recipe(
         UNetConfig(1, 1, 32, (1, 2, 3), attention_downsample=(4,), **_SMALL),  # type: ignore[arg-type]
         size=32,
-        batch=64,
-        examples=40000,
+        batch=512,
+        learning_rate=1e-3,
+        ema=0.9995,
+        examples=200_000,
+        sigma_mean=-1.0,
+    ),
+    "kernel-wide": Recipe(
+        # A burst has a kernel for every frame and tile, so that these have to be cheap.
+        UNetConfig(1, 1, 24, (1, 2, 3, 4), attention_downsample=(8,), **_SMALL),  # type: ignore[arg-type]
+        size=64,
+        batch=256,
+        learning_rate=1e-3,
+        ema=0.9995,
+        examples=100_000,
         sigma_mean=-1.0,
     ),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,8 @@ from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.calibrate import image_error, kernel_error
 from blinddps_sci.training.images import Pack
 from blinddps_sci.training.kernels import kernel_batches
-from blinddps_sci.training.loop import Batches, Trainer
+from blinddps_sci.training.loader import Source, load, spread
+from blinddps_sci.training.loop import Trainer
 from blinddps_sci.training.preview import write_preview
 from blinddps_sci.training.recipe import Recipe, load_recipe
 
@@ -29,21 +31,31 @@ __all__ = ["train"]
 Role = Literal["image", "kernel"]
 
 
-def _image_batches(recipe: Recipe, data: Path, folder: Path, step: int) -> Batches:
+_KERNELS_AT_ONCE = 500
+
+
+def _images(recipe: Recipe, data: Path, folder: Path, workers: int) -> Source:
     pack_file = data if data.suffix == ".npz" else folder / "pack.npz"
     if pack_file.is_file():
         pack = Pack.load(pack_file)
     else:
-        pack = Pack.read(data, size=recipe.size, scenes=recipe.examples)
+        pack = Pack.read(data, size=recipe.size, scenes=recipe.examples, workers=workers)
         pack.save(pack_file)
-    return pack.batches(recipe.batch, recipe.size, [0, step])
+    return partial(pack.batches, recipe.batch, recipe.size, large=recipe.large)
 
 
-def _kernel_batches(recipe: Recipe, folder: Path, step: int) -> Batches:
+def _kernels(recipe: Recipe, folder: Path, workers: int) -> Source:
     stored = folder / "kernels.npy"
     if not stored.is_file():
-        np.save(stored, random_kernels(recipe.examples, recipe.size, 1).astype(np.float16))
-    return kernel_batches(np.load(stored, mmap_mode="r"), recipe.batch, [0, step])
+        starts = range(0, recipe.examples, _KERNELS_AT_ONCE)
+        counts = [min(_KERNELS_AT_ONCE, recipe.examples - start) for start in starts]
+        parts = spread(partial(_some_kernels, recipe.size), counts, starts, workers=workers)
+        np.save(stored, np.concatenate(parts))
+    return partial(kernel_batches, np.load(stored, mmap_mode="r"), recipe.batch)
+
+
+def _some_kernels(size: int, count: int, first: int) -> np.ndarray:
+    return random_kernels(count, size, 1, first=first).astype(np.float16)
 
 
 def train(
@@ -56,6 +68,9 @@ def train(
     start_from: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
+    compiled: bool = False,
+    workers: int = 0,
+    batch: int | None = None,
     licence: str = "not stated",
 ) -> Path:
     """Train a network by denoising score matching.
@@ -78,6 +93,12 @@ def train(
         Go on from the folder's checkpoint.
     device : str
         ``cpu`` or ``cuda``.
+    compiled : bool
+        Compile the network: a minute at first, then faster on a GPU.
+    workers : int
+        Processes that read the examples and make the batches, beside the one that trains.
+    batch : int, optional
+        Items per step, if not as many as the recipe says.
     licence : str
         Licence of the weights, for the card.
 
@@ -93,7 +114,9 @@ def train(
     """
     name = recipe or f"{role}-small"
     chosen = load_recipe(name)
-    trainer = Trainer(chosen, folder, device=device)
+    if batch is not None:
+        chosen = replace(chosen, batch=batch)
+    trainer = Trainer(chosen, folder, device=device, compiled=compiled)
     if resume:
         trainer.resume()
     elif trainer.checkpoint.exists():
@@ -104,9 +127,10 @@ def train(
         raise ConfigError("an image network needs --data FOLDER with images, or a pack.npz")
     folder.mkdir(parents=True, exist_ok=True)
     if data is not None and role == "image":
-        batches = _image_batches(chosen, data, folder, trainer.step)
+        source = _images(chosen, data, folder, workers)
     else:
-        batches = _kernel_batches(chosen, folder, trainer.step)
+        source = _kernels(chosen, folder, workers)
+    batches = load(source, [0, trainer.step], workers=workers, pinned=device == "cuda")
     weights = folder / f"{Path(name).stem}.safetensors"
 
     def publish(trainer: Trainer) -> None:

@@ -144,6 +144,22 @@ def test_batches_are_patches_on_the_networks_domain(folder: Path) -> None:
     assert 1 < highest < 1.6
 
 
+def test_some_batches_are_fewer_and_larger_patches(folder: Path) -> None:
+    pack = Pack.read(folder, size=SIZE)
+    drawn = [items.shape for items, _ in islice(pack.batches(16, SIZE, [0, 3], large=0.5), 40)]
+    assert set(drawn) == {(16, 1, SIZE, SIZE), (4, 1, 2 * SIZE, 2 * SIZE)}
+    assert 8 < drawn.count((16, 1, SIZE, SIZE)) < 32
+    with pytest.raises(InputError, match="no training image has a patch of 48 pixels"):
+        next(pack.batches(16, 24, [0], large=0.5))
+
+
+def test_several_processes_read_the_same_pack(folder: Path) -> None:
+    alone = Pack.read(folder, size=SIZE, scenes=3)
+    together = Pack.read(folder, size=SIZE, scenes=3, workers=2)
+    assert all(np.array_equal(a, b) for a, b in zip(alone.planes, together.planes, strict=True))
+    assert np.array_equal(alone.domains, together.domains)
+
+
 def test_batches_follow_their_seed(folder: Path) -> None:
     pack = Pack.read(folder, size=SIZE)
 

@@ -71,5 +71,7 @@ def test_a_file_that_says_something_else_is_refused(tmp_path: Path, text: str | 
 
 @pytest.mark.parametrize("name", ["image-large", "absent.toml", "."])
 def test_an_unknown_recipe_lists_what_there_is(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"no recipe '{name}'; give one of image-small, kernel-small or a"):
+    with pytest.raises(
+        ConfigError, match=f"no recipe '{name}'; give one of image-small, kernel-small, kernel-wide or a"
+    ):
         load_recipe(name)
