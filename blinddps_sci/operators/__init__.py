@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from blinddps_sci.operators.base import Given, Operator
 from blinddps_sci.operators.blur import Blur, FieldBlur, NodeWindow
+from blinddps_sci.operators.burst import Burst
 from blinddps_sci.operators.centroid import centroid, recentre, recentre_sharp
 from blinddps_sci.operators.convolve import convolve, convolve_adjoint_image, convolve_adjoint_kernel
 from blinddps_sci.operators.published import PublishedBlur, PublishedTurbulence
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
+from blinddps_sci.operators.warp import TiltGrid, Warp
 
 __all__ = [
     "AsinhStretch",
     "Blur",
+    "Burst",
     "FieldBlur",
     "Given",
     "LinearStretch",
@@ -23,6 +26,8 @@ __all__ = [
     "Operator",
     "PublishedBlur",
     "PublishedTurbulence",
+    "TiltGrid",
+    "Warp",
     "centroid",
     "convolve",
     "convolve_adjoint_image",

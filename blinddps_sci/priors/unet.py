@@ -45,6 +45,9 @@ class UNetConfig:
         Attention in the bottleneck (always there in the published networks).
     num_classes : int
         Number of labels of a conditional network; 0 for none.
+    patch : int
+        Side of the squares of pixels that enter and leave as channels: with 2 everything inside runs at
+        half the resolution, in a quarter of the time.
     """
 
     in_channels: int
@@ -58,11 +61,12 @@ class UNetConfig:
     resblock_updown: bool = True
     middle_attention: bool = True
     num_classes: int = 0
+    patch: int = 1
 
     @property
     def factor(self) -> int:
         """Sides of the input must be multiples of this."""
-        return int(2 ** (len(self.channel_mult) - 1))
+        return int(self.patch * 2 ** (len(self.channel_mult) - 1))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON-able values."""
@@ -216,7 +220,8 @@ class UNet(nn.Module):
             self.label_emb = nn.Embedding(config.num_classes, emb)
 
         channels = int(config.channel_mult[0]) * base
-        self.input_blocks = nn.ModuleList([Block(nn.Conv2d(config.in_channels, channels, 3, padding=1))])
+        stem = nn.Conv2d(config.in_channels * config.patch**2, channels, 3, padding=1)
+        self.input_blocks = nn.ModuleList([Block(stem)])
         skips, ds = [channels], 1
         for level, mult in enumerate(config.channel_mult):
             for _ in range(config.num_res_blocks):
@@ -242,7 +247,7 @@ class UNet(nn.Module):
                     block.append(self._resampler(channels, "up"))
                     ds //= 2
                 self.output_blocks.append(block)
-        last = nn.Conv2d(channels, config.out_channels, 3, padding=1)
+        last = nn.Conv2d(channels, config.out_channels * config.patch**2, 3, padding=1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.out = nn.Sequential(GroupNorm(config.norm_groups, channels), nn.SiLU(), last)
@@ -277,11 +282,11 @@ class UNet(nn.Module):
         emb = self.time_embed(timestep_embedding(t, self.config.model_channels))
         if label is not None:
             emb = emb + self.label_emb(label)
-        h, skips = x, []
+        h, skips = F.pixel_unshuffle(x, self.config.patch), []
         for block in self.input_blocks:
             h = block(h, emb)
             skips.append(h)
         h = self.middle_block(h, emb)
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
-        return self.out(h)  # type: ignore[no-any-return]
+        return F.pixel_shuffle(self.out(h), self.config.patch)

@@ -42,6 +42,10 @@ class Recipe:
         Decay of the averaged weights per step.
     examples : int
         Simulated examples: scenes for an image network, kernels for a kernel network.
+    labels : tuple of str
+        Domains that an image network is told.
+    families : tuple of str
+        Families of the kernels, out of `blinddps_sci.simulate.FAMILIES`; empty for all of them.
     """
 
     net: UNetConfig
@@ -56,6 +60,7 @@ class Recipe:
     ema: float = 0.999
     examples: int = 0
     labels: tuple[str, ...] = field(default=())
+    families: tuple[str, ...] = field(default=())
 
 
 _SMALL = {"norm_groups": 8, "resblock_updown": False}
@@ -85,13 +90,14 @@ RECIPES: dict[str, Recipe] = {
     ),
     "kernel-wide": Recipe(
         # A burst has a kernel for every frame and tile, so that these have to be cheap.
-        UNetConfig(1, 1, 24, (1, 2, 3, 4), attention_downsample=(8,), **_SMALL),  # type: ignore[arg-type]
+        UNetConfig(1, 1, 24, (1, 2, 3), attention_downsample=(4,), patch=2, **_SMALL),  # type: ignore[arg-type]
         size=64,
-        batch=256,
+        batch=64,
         learning_rate=1e-3,
-        ema=0.9995,
-        examples=100_000,
+        ema=0.999,
+        examples=30_000,
         sigma_mean=-1.0,
+        families=("short-exposure", "adaptive", "long-exposure", "diffraction", "aberrated", "gaussian"),
     ),
 }
 """The recipes of the shipped priors."""

@@ -49,13 +49,13 @@ def _kernels(recipe: Recipe, folder: Path, workers: int) -> Source:
     if not stored.is_file():
         starts = range(0, recipe.examples, _KERNELS_AT_ONCE)
         counts = [min(_KERNELS_AT_ONCE, recipe.examples - start) for start in starts]
-        parts = spread(partial(_some_kernels, recipe.size), counts, starts, workers=workers)
+        parts = spread(partial(_some_kernels, recipe.size, recipe.families), counts, starts, workers=workers)
         np.save(stored, np.concatenate(parts))
     return partial(kernel_batches, np.load(stored, mmap_mode="r"), recipe.batch)
 
 
-def _some_kernels(size: int, count: int, first: int) -> np.ndarray:
-    return random_kernels(count, size, 1, first=first).astype(np.float16)
+def _some_kernels(size: int, families: tuple[str, ...], count: int, first: int) -> np.ndarray:
+    return random_kernels(count, size, 1, families or None, first=first).astype(np.float16)
 
 
 def train(
@@ -187,5 +187,6 @@ def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: 
 
 def _stated_data(role: str, data: Path | None, recipe: Recipe) -> str:
     if role == "kernel":
-        return f"{recipe.examples} simulated kernels of all families of blinddps_sci.simulate.psf"
+        families = ", ".join(recipe.families) or "all families"
+        return f"{recipe.examples} kernels of blinddps_sci.simulate.psf: {families}"
     return f"images of {data.name if data else 'a pack'} and {recipe.examples} simulated scenes"

@@ -41,9 +41,10 @@ def test_the_job_of_a_spec_is_the_same_job(job_of, scene, tmp_path: Path, stars:
 
 
 def test_nothing_is_measured_again(job_of, frame: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = Spec.of(job_of(str(frame)), [str(frame)])
+    job = job_of(str(frame))
+    spec = Spec.of(job, [str(frame)])
     monkeypatch.setattr("blinddps_sci.engine.job.overview", pytest.fail)
-    spec.job()
+    assert spec.job().fingerprint == job.fingerprint
 
 
 def test_frames_are_kept_in_order(job_of, scene, tmp_path: Path) -> None:

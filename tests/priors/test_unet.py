@@ -80,6 +80,17 @@ def test_the_output_depends_on_time_and_label(make_net) -> None:
     assert (net(x, t + 300, torch.tensor([0])) - base).abs().max() > 1e-3
 
 
+def test_squares_of_pixels_enter_and_leave_as_channels(make_net) -> None:
+    net = make_net(patch=2)
+    assert net.config.factor == 4
+    x, t = torch.randn(2, 1, 8, 12), torch.tensor([1.0, 20.0])
+    assert net(x, t).shape == x.shape
+    assert net.input_blocks[0][0].in_channels == 4
+    # Nothing is lost on the way in and out: pixels of one square can be told apart.
+    moved = torch.roll(x, 1, dims=-1)
+    assert (net(moved, t) - net(x, t)).abs().max() > 1e-3
+
+
 def test_a_fresh_network_answers_zero() -> None:
     # Karras' preconditioning then starts from the best linear denoiser
     net = UNet(UNetConfig(1, 2, 8, (1, 2), norm_groups=4, num_head_channels=8))

@@ -9,6 +9,7 @@ import torch
 
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.unet import UNet
+from blinddps_sci.simulate import FAMILIES
 from blinddps_sci.training.images import LABELS
 from blinddps_sci.training.recipe import RECIPES, load_recipe
 
@@ -40,6 +41,7 @@ def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None
         out = net(torch.empty(2, 1, recipe.size, recipe.size), torch.empty(2))
     assert out.shape == (2, 1, recipe.size, recipe.size)
     assert recipe.net.num_classes == len(recipe.labels)
+    assert set(recipe.families) <= set(FAMILIES)
     if name.startswith("image"):
         assert recipe.labels == LABELS
 

@@ -51,7 +51,7 @@ def test_a_kernel_prior_is_trained_loaded_and_trained_further(kernel_recipe: str
     assert {path.name for path in folder.iterdir()} == expected
     prior, card = load_prior(str(weights), "kernel")
     assert (card.role, card.size, card.licence, card.parameterisation) == ("kernel", 9, "CC0", "edm")
-    assert card.training_data.startswith("6 simulated kernels")
+    assert card.training_data.startswith("6 kernels of blinddps_sci.simulate.psf: all families")
     x = torch.randn(2, 1, 9, 9)
     with torch.no_grad():
         assert torch.isfinite(prior(x, torch.tensor([0.1, 5.0]))).all()

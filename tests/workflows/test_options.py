@@ -22,7 +22,9 @@ def options_in(file: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["local", "gpus", "job_array"])
 def test_options_are_those_of_restore(name: str) -> None:
-    make_config(options_in(WORKFLOWS / f"{name}.toml"))
+    options = options_in(WORKFLOWS / f"{name}.toml")
+    config = make_config(options)
+    assert {key: getattr(config, key) for key in options} == options
 
 
 def test_slurm_has_three_tables() -> None:
