@@ -6,6 +6,7 @@ The reference blur is `blinddps_sci.simulate.blur.blur`; its module keeps that n
 
 from __future__ import annotations
 
+from blinddps_sci.simulate.burst import Burst, simulate_burst
 from blinddps_sci.simulate.detector import Exposure, add_gaussian, expose
 from blinddps_sci.simulate.psf import (
     FAMILIES,
@@ -29,13 +30,20 @@ from blinddps_sci.simulate.psf import (
     tracking_error,
 )
 from blinddps_sci.simulate.scenes import SCENES, random_scene, random_scenes
+from blinddps_sci.simulate.turbulence import PRESETS, Atmosphere, Layer, Setting, Telescope
 from blinddps_sci.simulate.zernike import noll_covariance, zernike
 
 __all__ = [
     "FAMILIES",
+    "PRESETS",
     "SCENES",
+    "Atmosphere",
+    "Burst",
     "Exposure",
+    "Layer",
     "Pupil",
+    "Setting",
+    "Telescope",
     "add_gaussian",
     "airy",
     "camera_motion",
@@ -56,6 +64,7 @@ __all__ = [
     "random_scene",
     "random_scenes",
     "short_exposure",
+    "simulate_burst",
     "structure_function",
     "tracking_error",
     "zernike",

@@ -16,7 +16,7 @@ from scipy import fft
 
 from blinddps_sci.simulate.centring import Kernel, centroid, normalise, offsets
 
-__all__ = ["FineGrid", "box_pixel", "detect", "diffract", "fine_grid"]
+__all__ = ["FineGrid", "box_pixel", "detect", "detect_tilted", "diffract", "fine_grid"]
 
 Real = npt.NDArray[np.float32]
 Complex = npt.NDArray[np.complex64]
@@ -121,21 +121,37 @@ def detect(intensity: Real, grid: FineGrid, *, transfer: Real | None = None, cen
     ndarray, (K, K), float32
         Non-negative, sum one; the optical axis (or the centroid) at ``K // 2``.
     """
-    otf = fft.rfft2(intensity) * box_pixel(grid.n, grid.oversampling)
-    if transfer is not None:
-        otf = otf * transfer
-    picks = np.rint(offsets(grid.size)).astype(np.intp) * grid.oversampling % grid.n
+    otf = _pixel_otf(intensity, grid, transfer)
+    return _centred(otf, grid)[0] if centred else _sample(otf, grid.n, _picks(grid))
+
+
+def detect_tilted(intensity: Real, grid: FineGrid) -> tuple[Kernel, tuple[float, float]]:
+    """Return a centred kernel and how far it was off, (dy, dx) in pixels; see `detect`."""
+    return _centred(_pixel_otf(intensity, grid, None), grid)
+
+
+def _pixel_otf(intensity: Real, grid: FineGrid, transfer: Real | None) -> Complex:
+    otf: Complex = fft.rfft2(intensity) * box_pixel(grid.n, grid.oversampling)
+    return otf if transfer is None else otf * transfer
+
+
+def _picks(grid: FineGrid) -> npt.NDArray[np.intp]:
+    return np.rint(offsets(grid.size)).astype(np.intp) * grid.oversampling % grid.n
+
+
+def _centred(otf: Complex, grid: FineGrid) -> tuple[Kernel, tuple[float, float]]:
+    """Return the kernel with its centroid at the centre, and where it was, in pixels."""
+    picks = _picks(grid)
     kernel = _sample(otf, grid.n, picks)
-    if not centred:
-        return kernel
-    sy = sx = 0.0
+    dy = dx = 0.0
     for _ in range(_ROUNDS):
         y, x = centroid(kernel)
         if max(abs(y), abs(x)) < _CENTRED:
             break
-        sy, sx = sy - y * grid.oversampling, sx - x * grid.oversampling
-        kernel = _sample(otf * _ramp(grid.n, sy, sx), grid.n, picks)
-    return kernel
+        dy, dx = dy + y, dx + x
+        ramp = _ramp(grid.n, -dy * grid.oversampling, -dx * grid.oversampling)
+        kernel = _sample(otf * ramp, grid.n, picks)
+    return kernel, (dy, dx)
 
 
 @lru_cache(maxsize=64)

@@ -95,9 +95,9 @@ RECIPES: dict[str, Recipe] = {
         batch=64,
         learning_rate=1e-3,
         ema=0.999,
-        examples=30_000,
+        examples=40_000,
         sigma_mean=-1.0,
-        families=("short-exposure", "adaptive", "long-exposure", "diffraction", "aberrated", "gaussian"),
+        families=("short-exposure", "adaptive", "long-exposure"),
     ),
 }
 """The recipes of the shipped priors."""
