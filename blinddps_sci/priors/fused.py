@@ -80,24 +80,33 @@ class FusedPrior:
 
 @dataclass(frozen=True)
 class PlanewisePrior:
-    """Apply a one-channel prior to every plane of an unknown: kernels at many nodes, colours.
+    """Apply a prior to every plane of an unknown, or to every few: kernels at many nodes, tilts of frames.
 
     Parameters
     ----------
     prior : Prior
-        The denoiser of one plane.
+        The denoiser of ``channels`` planes.
+    channels : int
+        Planes that belong together, e.g. dy and dx of a frame.
     """
 
     prior: Prior
+    channels: int = 1
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return the estimate, like ``x`` (B, N, H, W); planes are independent."""
-        planes = x.shape[1]
-        if planes == 1:
+        """Return the estimate, like ``x`` (B, N * channels, H, W); groups of planes are independent."""
+        groups = x.shape[1] // self.channels
+        if groups == 1:
             return self.prior(x, sigma)
-        flat = self.prior(x.flatten(0, 1)[:, None], sigma.repeat_interleave(planes))
-        return flat.reshape(x.shape)
+        return self.prior(self._grouped(x), sigma.repeat_interleave(groups)).reshape(x.shape)
 
     def error_root(self, estimate: Tensor, sigma: float) -> Root:
-        """Return the root of the planes' error; planes are independent."""
-        return error_root(self.prior, estimate, sigma)
+        """Return the root of the groups' error; groups are independent."""
+        root = error_root(self.prior, self._grouped(estimate), sigma)
+        return Root(
+            lambda v: root.apply(self._grouped(v)).reshape(v.shape),
+            lambda v: root.adjoint(self._grouped(v)).reshape(v.shape),
+        )
+
+    def _grouped(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, self.channels, *x.shape[-2:])

@@ -36,7 +36,7 @@ class Split:
     steps : int
         Noise levels, and evaluations of each prior.
     sweeps : int
-        Passes over all unknowns, one at a time, after a level's draws.
+        Further passes after a level's draws: the others given the first unknown, then the first given them.
     iterations : int
         Conjugate gradients of a solution, at most.
     tolerance : float
@@ -60,8 +60,8 @@ class Split:
 
     First all ``w_i`` jointly, the operator being linearised about a draw of the priors: an unknown
     thus knows how uncertain the others are, and a kernel how much detail the image must have. Then the
-    first unknown is drawn given the others, about the last draw; and ``sweeps`` times one after the
-    other. A draw solves ``(1 + J^T J) w = o + J^T (r + n + J w_c)`` with J the
+    first unknown is drawn given the others, about the last draw; and ``sweeps`` times the others given
+    it, and it given them. A draw solves ``(1 + J^T J) w = o + J^T (r + n + J w_c)`` with J the
     whitened Jacobian and r the whitened residual at ``w_c``, and o, n standard normal, which is exact
     where the operator is linear in the unknown and the noise Gaussian, and a Laplace approximation
     elsewhere. What is drawn is not ``z`` but the variable of `Map.local`, e.g. the flux.
@@ -130,12 +130,11 @@ class Split:
         return values, draws
 
     def _passes(self, unknowns: Mapping[str, Unknown]) -> list[tuple[str, ...]]:
-        """Return which unknowns are drawn together, in order: all, then one after the other."""
+        """Return which unknowns are drawn together, in order: all, then the first given the others."""
         first, *others = unknowns
         if not others:
             return [(first,)]
-        sweep = [(name,) for name in (*others, first)]
-        return [tuple(unknowns), (first,), *(sweep * self.sweeps)]
+        return [tuple(unknowns), (first,), *([tuple(others), (first,)] * self.sweeps)]
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ class KernelMap(Identity):
         """Return the Gaussian in the kernels themselves, whose sums are one.
 
         In the kernel the prediction is linear. The mean and the variance of a square are those of a
-        Gaussian amplitude (whose root has to be diagonal), and the Gaussian is conditioned on the sum.
+        Gaussian amplitude (whose root has to be diagonal), and the Gaussian is conditioned on the sum and,
+        if centred, on a centroid of zero: that of the kernel's middle, which faint wings cannot move.
         Draws may be negative where the kernel is faint; they are cut off on the way to the domain.
         """
         amplitude = 0.5 * (estimate + 1)
@@ -184,16 +185,7 @@ class KernelMap(Identity):
         else:
             mean = amplitude.clamp(min=0)
         total = mean.sum(dim=(-2, -1), keepdim=True)
-        origin, deviation = mean / total, deviation / total
-        share = deviation**2 / (deviation**2).sum(dim=(-2, -1), keepdim=True)
-
-        def apply(v: Tensor) -> Tensor:
-            change = deviation * v
-            return change - share * change.sum(dim=(-2, -1), keepdim=True)
-
-        def adjoint(v: Tensor) -> Tensor:
-            return deviation * (v - (share * v).sum(dim=(-2, -1), keepdim=True))
-
+        origin, root = _conditioned(mean / total, deviation / total, _gauges(estimate, self.centred))
         peak = origin.amax(dim=(-2, -1), keepdim=True) / _moment_peak(origin)
 
         def domain(kernel: Tensor) -> Tensor:
@@ -201,16 +193,61 @@ class KernelMap(Identity):
             scaled = (kernel / (peak * _moment_peak(kernel))).clamp(min=0)
             return 2 * (scaled if self.power == 1 else scaled.sqrt()) - 1
 
-        root = Root(apply, adjoint)
-        if self.mixing is None and not self.centred:
+        if self.mixing is None:
             return Local(origin, root, _unchanged, _flat, domain)
-        return Local(origin, root, self._shared, partial(_derivative, self._shared), domain)
+        return Local(origin, root, self._mixed, partial(_derivative, self._mixed), domain)
 
     def _shared(self, kernel: Tensor) -> Tensor:
         """Return normalised kernels (B, N, K, K) mixed and centred as asked for."""
-        if self.mixing is not None:
-            kernel = torch.einsum("mn,bnij->bmij", self.mixing.to(kernel), kernel)
+        kernel = self._mixed(kernel)
         return recentre(kernel) if self.centred else kernel
+
+    def _mixed(self, kernel: Tensor) -> Tensor:
+        if self.mixing is None:
+            return kernel
+        return torch.einsum("mn,bnij->bmij", self.mixing.to(kernel), kernel)
+
+
+_MIDDLE = 6.0
+"""Side of a kernel over the deviation of the window under which its centroid is fixed in a draw."""
+
+
+def _gauges(kernel: Tensor, centred: bool) -> Tensor:
+    """Return what is fixed of a kernel (..., K, K) as weights (C, K, K): its sum, and moments."""
+    size = kernel.shape[-1]
+    whole = torch.ones(size, size, device=kernel.device, dtype=kernel.dtype)
+    if not centred:
+        return whole[None]
+    place = (torch.arange(size, device=kernel.device) - size // 2) * (_MIDDLE / size)
+    place = place.to(kernel)
+    window = torch.exp(-0.5 * place**2)
+    moment = torch.outer(place * window, window)
+    return torch.stack([whole, moment, moment.T])
+
+
+def _conditioned(origin: Tensor, deviation: Tensor, gauges: Tensor) -> tuple[Tensor, Root]:
+    """Condition independent Gaussians (..., K, K) on their sum being one, and on further sums being zero."""
+    variance = deviation**2
+    gram = torch.einsum("...ij,aij,bij->...ab", variance, gauges, gauges)
+    inverse = torch.linalg.inv(gram.double()).to(gram)
+
+    def sums(values: Tensor) -> Tensor:
+        return torch.einsum("...ij,aij->...a", values, gauges)
+
+    def spread(values: Tensor) -> Tensor:
+        return torch.einsum("...a,...ab,bij->...ij", values, inverse, gauges)
+
+    excess = sums(origin)
+    excess[..., 0] -= 1
+
+    def apply(v: Tensor) -> Tensor:
+        change = deviation * v
+        return change - variance * spread(sums(change))
+
+    def adjoint(v: Tensor) -> Tensor:
+        return deviation * (v - spread(sums(variance * v)))
+
+    return origin - variance * spread(excess), Root(apply, adjoint)
 
 
 def _moment_peak(values: Tensor) -> Tensor:
@@ -236,23 +273,36 @@ def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
 
 @dataclass(frozen=True)
 class TiltMap(Identity):
-    """Tilt fields in pixels, zero mean over the field of each component.
+    """Tilt fields in pixels, without what a shift or a warp of the scene would undo.
+
+    Of one frame the mean over the field of each component is taken out; of F frames, at every node, the
+    mean over the frames.
 
     Parameters
     ----------
     scale : float
         Pixels per unit of the network's domain.
+    frames : int
+        F.
     """
 
-    scale: float
+    scale: float = 1.0
+    frames: int = 1
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return the displacement (B, 2, H, W) in pixels."""
-        return self.scale * (z - z.mean(dim=(-2, -1), keepdim=True))
+        """Return the displacements (B, F * 2, n_y, n_x), dy and dx of frame after frame."""
+        if self.frames == 1:
+            return self.scale * (z - z.mean(dim=(-2, -1), keepdim=True))
+        by_frame = z.reshape(len(z), self.frames, 2, *z.shape[-2:])
+        return self.scale * (by_frame - by_frame.mean(dim=1, keepdim=True)).reshape(z.shape)
 
     def inverse(self, value: Tensor) -> Tensor:
         """Return the displacement on the network's domain."""
         return value / self.scale
+
+    def jacobian(self, z: Tensor) -> Root:
+        """Return the derivative, which is the map itself and symmetric."""
+        return Root(self, self)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
+from blinddps_sci.priors.gaussian import GaussianPrior
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
 from blinddps_sci.priors.wrap import EDMDenoiser
 
@@ -118,3 +119,19 @@ def test_planes_are_denoised_each_on_its_own(make_net, canvas) -> None:
         torch.testing.assert_close(found[:, plane : plane + 1], expected, atol=1e-5, rtol=1e-5)
     single = x[:, :1]
     assert torch.equal(PlanewisePrior(net)(single, sigma), net(single, sigma))
+
+
+def test_planes_that_belong_together_are_denoised_together() -> None:
+    covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]]).kron(torch.eye(6))
+    pair = GaussianPrior(torch.zeros(12), covariance)
+    x, sigma = torch.randn(2, 6, 2, 3), torch.tensor([0.5, 2.0])
+    prior = PlanewisePrior(pair, channels=2)
+    found = prior(x, sigma)
+    white = torch.randn_like(x)
+    root = prior.error_root(found, 0.5)
+    for first in (0, 2, 4):
+        part = slice(first, first + 2)
+        torch.testing.assert_close(found[:, part], pair(x[:, part], sigma))
+        alone = pair.error_root(found[:, part], 0.5)
+        torch.testing.assert_close(root.apply(white)[:, part], alone.apply(white[:, part]))
+        torch.testing.assert_close(root.adjoint(white)[:, part], alone.adjoint(white[:, part]))

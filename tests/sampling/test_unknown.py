@@ -115,12 +115,25 @@ def test_kernels_are_drawn_with_a_sum_of_one(power: int, centred: bool) -> None:
     local = KernelMap(centred=centred, power=power).local(estimate, diagonal_root(estimate))
     ones = torch.ones(4, 3, dtype=torch.float64)
     torch.testing.assert_close(local.origin.sum(dim=(-2, -1)), ones)
+    assert local.origin.dtype == local.root.apply(estimate).dtype == torch.float64
     for seed in range(3):
         noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(seed)).double()
         draw = local.origin + local.root.apply(noise)
         assert (draw - local.origin).abs().max() > 1e-4
         torch.testing.assert_close(draw.sum(dim=(-2, -1)), ones, atol=1e-13, rtol=0)
         torch.testing.assert_close(local.physical(draw).sum(dim=(-2, -1)), ones)
+
+
+def test_draws_of_centred_kernels_keep_their_middle() -> None:
+    estimate = blobs(4, 3, 32)
+    local = KernelMap(power=2).local(estimate, diagonal_root(estimate))
+    place = (torch.arange(32) - 16).double()
+    window = torch.exp(-0.5 * (place * 6 / 32) ** 2)
+    noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(1)).double()
+    for kernel in (local.origin, local.origin + local.root.apply(noise)):
+        for moment in (torch.outer(place * window, window), torch.outer(window, place * window)):
+            assert (kernel * moment).sum(dim=(-2, -1)).abs().max() < 1e-10
+        torch.testing.assert_close(kernel.sum(dim=(-2, -1)), torch.ones(4, 3).double())
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -141,7 +154,7 @@ def test_the_gaussian_has_the_moments_of_the_kernel_given_its_sum(power: int) ->
     drawn = ((estimate + root.apply(noise) + 1) / 2) ** power
     drawn = drawn.reshape(items, 16)
     mean, variance = drawn.mean(dim=0), drawn.var(dim=0)
-    local = KernelMap(power=power).local(estimate, root)
+    local = KernelMap(centred=False, power=power).local(estimate, root)
     total = mean.sum()
     torch.testing.assert_close(local.origin.flatten(), mean / total, rtol=1e-2, atol=1e-4)
     free = torch.diag(variance) / total**2
@@ -153,23 +166,24 @@ def test_the_gaussian_has_the_moments_of_the_kernel_given_its_sum(power: int) ->
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_kernels_return_to_the_domain_with_their_peak_at_one(power: int) -> None:
-    estimate = KernelMap(power=power).inverse(KernelMap(power=power)(blobs(4, 2)))
+    free = KernelMap(centred=False, power=power)
+    estimate = free.inverse(KernelMap(power=power)(blobs(4, 2)))
     faint = Root(lambda v: 1e-3 * v, lambda v: 1e-3 * v)
-    local = KernelMap(power=power).local(estimate, faint)
+    local = free.local(estimate, faint)
     back = local.domain(local.origin)
     assert back.min() >= -1
     torch.testing.assert_close(back.amax(dim=(-2, -1)), torch.ones(4, 2).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(back, estimate, atol=5e-3, rtol=0)
     # Noise raises the maximum and not the scale.
     wide = Root(lambda v: 0.05 * v, lambda v: 0.05 * v)
-    local = KernelMap(power=power).local(estimate, wide)
+    local = free.local(estimate, wide)
     noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(2)).double()
     draw = local.domain(local.origin + local.root.apply(noise))
     bright = estimate > 0.5
     assert (draw - estimate)[bright].mean().abs() < 0.04
 
 
-def test_the_slope_of_shared_and_centred_kernels_is_that_of_the_map() -> None:
+def test_the_slope_of_shared_kernels_is_that_of_the_map() -> None:
     mixing = torch.tensor([[0.7, 0.3], [0.2, 0.8]])
     estimate = blobs(2, 2, 8)
     local = KernelMap(mixing=mixing, power=2).local(estimate, diagonal_root(estimate))
@@ -206,6 +220,18 @@ def test_tilts_have_no_mean_and_a_stated_scale() -> None:
     assert tilt.mean(dim=(-2, -1)).abs().max() < 1e-6
     torch.testing.assert_close(tilt, 2.5 * (z - z.mean(dim=(-2, -1), keepdim=True)))
     torch.testing.assert_close(TiltMap(2.5)(TiltMap(2.5).inverse(tilt)), tilt)
+
+
+def test_tilts_of_frames_average_to_zero_over_the_frames() -> None:
+    z = torch.randn(2, 6, 4, 5) + 0.4
+    gauge = TiltMap(2.0, frames=3)
+    tilt = gauge(z).unflatten(1, (3, 2))
+    assert tilt.mean(dim=1).abs().max() < 1e-6
+    torch.testing.assert_close(tilt[:, 0] - tilt[:, 1], 2 * (z[:, 0:2] - z[:, 2:4]))
+    own, automatic = gauge.jacobian(z), Identity.jacobian(gauge, z)
+    change = torch.randn_like(z)
+    torch.testing.assert_close(own.apply(change), automatic.apply(change))
+    torch.testing.assert_close(own.adjoint(change), automatic.adjoint(change))
 
 
 def test_identity_is_identity() -> None:
