@@ -39,6 +39,16 @@ QUALITIES: dict[str, dict[str, dict[str, int]]] = {
 }
 """What each preset of ``quality`` sets, by sampler."""
 
+TURBULENCE: dict[str, dict[str, int]] = {
+    "fast": {"steps": 10, "samples": 2},
+    "default": {"steps": 14, "samples": 8},
+    "best": {"steps": 24, "samples": 16},
+}
+"""What each preset of ``quality`` sets instead if a burst is restored by the split sampler."""
+
+_WIDE = {"psf_size": 64, "tile": 96, "overlap": 48, "unit": 256, "psf": "per-tile", "chains": 1}
+"""What else is preset for turbulence: kernels are wide, and change from place to place."""
+
 
 EXECUTION = frozenset(
     {"compile", "dashboard", "deadline", "device", "memory_limit", "scheduler", "shard", "workers"}
@@ -60,7 +70,17 @@ class RestoreConfig(BaseModel):
     hdu: int | str | None = Field(None, description="FITS extension: number, name or NAME,VERSION")
     region: str | None = Field(None, description="part of the image: y0:y1,x0:x1")
     channel: int | str | None = Field(None, description="one channel, by number or name")
-    model: Literal["blur"] = Field("blur", description="what happened to the image; frames are independent")
+    model: Literal["blur", "turbulence"] = Field(
+        "blur",
+        description="blur: every frame is an image of its own; "
+        "turbulence: frames show one scene, each warped and blurred in its own way",
+    )
+    frames: Literal["all", "single"] = Field(
+        "all", description="turbulence: restore one scene from all frames, or each frame alone"
+    )
+    keep: float = Field(1.0, gt=0, le=1, description="share of a burst's frames to use, the sharpest")
+    tilt_prior: Literal["physical"] = Field("physical", description="prior of the tilts of turbulence")
+    reach: int = Field(12, ge=4, le=256, description="largest displacement by turbulence, pixels")
     prior: str = Field(
         "generic", description="domain label (astro, micro, generic, unlabelled), weights, or gaussian"
     )
@@ -120,9 +140,14 @@ class RestoreConfig(BaseModel):
         return self.samples * (self.chains if self.sampler == "dps" else 1)
 
     @property
+    def merges(self) -> bool:
+        """Whether all frames together are restored to one scene."""
+        return self.model == "turbulence" and self.frames == "all"
+
+    @property
     def estimates(self) -> bool:
         """Whether kernels are estimated first and images drawn later, or both in one go."""
-        return self.sampler == "split" and self.psf_file is None
+        return self.sampler == "split" and self.psf_file is None and self.model == "blur"
 
     @field_validator("noise")
     @classmethod
@@ -146,6 +171,8 @@ class RestoreConfig(BaseModel):
             )
         if self.workers is not None and self.scheduler is not None:
             raise ValueError("workers and scheduler were both given; give one of them")
+        if self.model == "turbulence" and (self.psf != "per-tile" or self.psf_file is not None):
+            raise ValueError("turbulence has another PSF in every frame and tile; leave psf and psf-file out")
         if self.unit < self.tile:
             raise ValueError(f"unit {self.unit} is smaller than tile {self.tile}; raise unit or lower tile")
         return self
@@ -200,8 +227,10 @@ def make_config(options: Mapping[str, Any]) -> RestoreConfig:
     ConfigError
         One line naming the option, what was given and what is allowed.
     """
-    presets = QUALITIES.get(str(options.get("sampler", "split")), {})
-    preset = presets.get(str(options.get("quality", "default")), {})
+    sampler, quality = str(options.get("sampler", "split")), str(options.get("quality", "default"))
+    preset: dict[str, Any] = dict(QUALITIES.get(sampler, {}).get(quality, {}))
+    if options.get("model") == "turbulence":
+        preset |= _WIDE | (TURBULENCE.get(quality, {}) if sampler == "split" else {})
     try:
         return RestoreConfig(**{**preset, **options})
     except ValidationError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -33,10 +34,16 @@ from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformP
 from blinddps_sci.priors.wrap import Denoiser, fast_half
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
+__all__ = ["ALGORITHM", "RESTART", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 6
+ALGORITHM = 7
 """Raised whenever the same configuration would give another answer."""
+
+RESTART = 5
+"""Steps from one draw of a burst to the next."""
+
+_WIDENED = 2.5
+"""Range of the stretch of a burst over that of its blurred data: its scene has more contrast than they."""
 
 _SAMPLE_SIDE = 1024
 _UNINFORMATIVE: dict[str, Prior] = {"uniform": UniformPrior(), "gaussian": IndependentGaussianPrior()}
@@ -84,8 +91,15 @@ class Job:
 
     @property
     def leading(self) -> dict[str, int]:
-        """Sizes of the axes before (y, x), in order; each combination is one plane."""
-        return {str(dim): size for dim, size in self.dataset["data"].sizes.items() if dim not in ("y", "x")}
+        """Sizes of the axes before (y, x), in order; each combination is one plane, a burst's frames too."""
+        return _leading(self.dataset, self.config)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames of every scene seen through turbulence; None without turbulence."""
+        if self.config.model == "blur":
+            return None
+        return self.dataset["data"].sizes.get("t", 1) if self.config.merges else 1
 
     def index(self, plane: int) -> dict[str, int]:
         """Return the position of a plane along the leading axes."""
@@ -123,11 +137,15 @@ class Job:
     @property
     def steps(self) -> int:
         """Steps of every unit."""
+        if self.frames is not None and self.config.sampler == "split":
+            return self.config.steps + (self.draws - 1) * RESTART
         return self.config.steps * (2 if self.estimates else 1)
 
     @property
     def evaluations(self) -> int:
         """Calls of the image prior for every tile."""
+        if self.frames is not None and self.config.sampler == "split":
+            return self.steps
         return self.config.steps * (self.draws + (self.config.chains if self.estimates else 0))
 
     @property
@@ -253,7 +271,8 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     kernel_power: Literal[1, 2] = 1
     kernel_prior: Prior = _UNINFORMATIVE.get(config.kernel_prior, _UNINFORMATIVE["uniform"])
     if known_psf is None and config.kernel_prior not in _UNINFORMATIVE:
-        network, card = load_prior(config.kernel_prior, "kernel")
+        wide = config.kernel_prior == "shipped" and config.model == "turbulence"
+        network, card = load_prior("kernel-wide" if wide else config.kernel_prior, "kernel")
         if card.size != size:
             raise ConfigError(
                 f"psf_size {size} does not fit the kernel prior, trained on {card.size} pixels; "
@@ -265,17 +284,20 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     if resolved is None:
         check_finite(dataset)
         noise = choose_noise(config, dataset, _sample(dataset))
-        resolved = Resolved(choose_stretch(overview(dataset)), noise)
+        stretch = choose_stretch(overview(dataset))
+        if config.model == "turbulence" and isinstance(stretch, LinearStretch):
+            stretch = stretch.widened(_WIDENED)
+        resolved = Resolved(stretch, noise)
     data = dataset["data"]
-    leading = [size for dim, size in data.sizes.items() if dim not in ("y", "x")]
     height, width = data.sizes["y"], data.sizes["x"]
     plan = Plan(
         shape=(height, width),
-        planes=int(np.prod(leading, dtype=int)),
+        planes=math.prod(_leading(dataset, config).values()),
         tile=config.tile,
         overlap=config.overlap,
         unit=config.unit,
         kernel_size=size,
+        reach=config.reach if config.model == "turbulence" else 0,
     )
     return Job(
         config=config,
@@ -290,6 +312,25 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         weights=weights,
         device=device,
     )
+
+
+def _leading(dataset: Dataset, config: RestoreConfig) -> dict[str, int]:
+    """Return the sizes of the axes whose combinations are planes of the result.
+
+    Raises
+    ------
+    ConfigError
+        If a burst has channels or slices.
+    """
+    inner = ("t", "y", "x") if config.merges else ("y", "x")
+    leading = {str(dim): size for dim, size in dataset["data"].sizes.items() if dim not in inner}
+    many = [dim for dim in ("c", "z") if leading.get(dim, 1) > 1]
+    if config.merges and many:
+        raise ConfigError(
+            f"a burst of one scene was asked for, but the input has an axis {many[0]} of length "
+            f"{leading[many[0]]}; choose one channel with --channel, or restore the slices one by one"
+        )
+    return leading
 
 
 def _sample(dataset: Dataset) -> np.ndarray:

@@ -108,10 +108,10 @@ class NoiseModel:
     saturation: float | None = None
 
     def likelihood(self, window: Window, device: torch.device) -> Likelihood:
-        """Return the likelihood of a window of the data, with its mask."""
+        """Return the likelihood of a window of the data, of one plane or of a burst, with its mask."""
 
         def plane(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)[None, None]
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device).reshape(1, -1, *array.shape[-2:])
 
         mask, saturation = plane(window.mask), self.saturation
         if self.kind == "variance" and window.variance is not None:

@@ -46,4 +46,5 @@ def plan_of(store: ResultStore) -> Plan:
         overlap=config["overlap"],
         unit=config["unit"],
         kernel_size=store.array("psf/kernel").shape[-1],
+        reach=config["reach"] if config["model"] == "turbulence" else 0,
     )

@@ -18,11 +18,21 @@ from blinddps_sci.sampling.noise import Site, Stream
 from blinddps_sci.sampling.sample import Sampler
 from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
+from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Tile, Unit
 
-__all__ = ["Scene", "read_scene"]
+__all__ = [
+    "HEADROOM",
+    "Scene",
+    "canvas_prior",
+    "chain_sampler",
+    "first_image",
+    "node_windows",
+    "read_scene",
+    "round_kernel",
+]
 
-_HEADROOM = (-1.5, 4.0)
+HEADROOM = (-1.5, 4.0)
 """Limits of the image's clean estimate: stars may be brighter than the stretch's range."""
 
 _GUIDANCE = 4.0
@@ -116,19 +126,22 @@ def read_scene(job: Job, number: int) -> Scene:
         window=window,
         data=data,
         likelihood=likelihood,
-        operator=FieldBlur(_whole(unit) if single else _node_windows(unit, tiles), margin=job.margin),
+        operator=FieldBlur(_whole(unit) if single else node_windows(unit, tiles), margin=job.margin),
         image=_image(job, unit, tiles, window),
         kernel=None if job.known_psf is not None else _kernel(job, tiles[:1] if single else tiles),
-        sampler=_sampler(job, unit, likelihood, data),
+        sampler=chain_sampler(
+            job, likelihood, data, Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+        ),
         stream=Stream(
             job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)
         ),
     )
 
 
-def _sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor) -> Sampler:
+def chain_sampler(job: Job, likelihood: Likelihood, data: Tensor, split: Split) -> Sampler:
+    """Return the method that the options ask for: ``split``, or the published one with its weight."""
     if job.config.sampler == "split":
-        return Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+        return split
     unit_of_data = ImageMap(job.stretch).unit
     calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
     return Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
@@ -136,22 +149,12 @@ def _sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor) -> Samp
 
 def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unknown:
     canvas = unit.canvas
-    fused = FusedPrior(
-        job.image_prior,
-        [
-            TileWindow(
-                *tile.box.within(canvas).slices,
-                torch.from_numpy(np.outer(tile.window_y, tile.window_x)).to(job.device),
-            )
-            for tile in tiles
-        ],
-    )
     return Unknown(
-        fused,
+        canvas_prior(job, canvas, tiles),
         (1, canvas.height, canvas.width),
         physical=ImageMap(job.stretch),
-        clamp=_HEADROOM,
-        start=_first_guess(job, window),
+        clamp=HEADROOM,
+        start=first_image(job, _unmasked(window)),
         noise_range=_IMAGE_NOISE,
         detail=_DETAIL,
         sites=(Site(canvas.y0, canvas.x0),),
@@ -170,29 +173,46 @@ def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
         PlanewisePrior(job.kernel_prior),
         (len(nodes), size, size),
         physical=physical,
-        start=physical.inverse(_round_kernel(size).to(job.device)),
+        start=physical.inverse(round_kernel(size).to(job.device)),
         noise_range=_KERNEL_NOISE,
         sites=tuple(Site(tile.index[0] * _NODE_PITCH, tile.index[1] * _NODE_PITCH) for tile in nodes),
     )
 
 
-def _first_guess(job: Job, window: Window) -> Tensor:
-    """Return the data on the network's domain, continued over the canvas by reflection, (1, 1, H, W)."""
+def canvas_prior(job: Job, canvas: Box, tiles: tuple[Tile, ...]) -> FusedPrior:
+    """Return the prior of a unit's image over its canvas: the network on each tile, blended."""
+    windows = [
+        TileWindow(
+            *tile.box.within(canvas).slices,
+            torch.from_numpy(np.outer(tile.window_y, tile.window_x)).to(job.device),
+        )
+        for tile in tiles
+    ]
+    return FusedPrior(job.image_prior, windows)
+
+
+def _unmasked(window: Window) -> np.ndarray:
+    """Return the data with the median in place of what is masked."""
     usable = window.data[~window.mask]
     level = float(np.median(usable)) if usable.size else 0.0
-    filled = np.pad(np.where(window.mask, level, window.data), job.margin, mode="symmetric")
-    guess: Tensor = job.stretch.forward(torch.from_numpy(filled.astype(np.float32)))
-    return guess.clamp(*_HEADROOM)[None, None].to(job.device)
+    return np.where(window.mask, level, window.data)
 
 
-def _round_kernel(size: int) -> Tensor:
+def first_image(job: Job, data: np.ndarray) -> Tensor:
+    """Return data (h, w) on the network's domain, continued over the canvas by reflection, (1, 1, H, W)."""
+    continued = np.pad(data, job.margin, mode="symmetric")
+    guess: Tensor = job.stretch.forward(torch.from_numpy(continued.astype(np.float32)))
+    return guess.clamp(*HEADROOM)[None, None].to(job.device)
+
+
+def round_kernel(size: int) -> Tensor:
     """Return a broad Gaussian kernel (1, 1, K, K), where the chains begin."""
     offsets = torch.arange(size) - size // 2
     line = torch.exp(-0.5 * (offsets / (_FIRST_WIDTH * size)) ** 2)
     return (line[:, None] * line)[None, None] / line.sum() ** 2
 
 
-def _node_windows(unit: Unit, tiles: tuple[Tile, ...]) -> list[NodeWindow]:
+def node_windows(unit: Unit, tiles: tuple[Tile, ...]) -> list[NodeWindow]:
     """Return the tiles' windows restricted to the unit's data, in data pixels."""
     seen = [tile.cropped(unit.data) for tile in tiles]
     corners = [tile.box.within(unit.data) for tile in seen]

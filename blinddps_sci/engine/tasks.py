@@ -21,7 +21,8 @@ from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.places import frame_of, node_slices
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spec import read_spec
-from blinddps_sci.engine.unit import UnitResult, estimate_unit, restore_unit
+from blinddps_sci.engine.unit import estimate_unit, restore_unit
+from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
 from blinddps_sci.sampling.posterior import Progress
@@ -148,7 +149,7 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, s
     """Write everything of a unit but the image, and return the digests of what was written."""
     unit = result.unit
     where = job.index(unit.plane)
-    frame, channel = frame_of(where, job.leading), where.get("c", 0)
+    channel, first = where.get("c", 0), frame_of(where, job.leading)
     inside = unit.core.within(unit.data).slices
     flags = np.zeros(unit.core.shape, dtype=np.uint16)
     flags[result.mask[inside]] |= DQ_BITS["masked_input"]
@@ -157,9 +158,16 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, s
     nodes = node_slices(job.plan, unit)
     shape = tuple(part.stop - part.start for part in nodes)
     kernels, stds, chi2 = (
-        found.reshape(*shape, *found.shape[1:]) for found in (result.kernels, result.kernels_std, result.chi2)
+        found.reshape(len(found), *shape, *found.shape[2:])
+        for found in (result.kernels, result.kernels_std, result.chi2)
     )
-    store.write_psf(frame, channel, *nodes, kernels, stds)
-    store.write_chi2(frame, channel, *nodes, chi2)
+    for frame in range(len(kernels)):
+        store.write_psf(first + frame, channel, *nodes, kernels[frame], stds[frame])
+        store.write_chi2(first + frame, channel, *nodes, chi2[frame])
     written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds, "quality/chi2": chi2}
+    if result.tilt is not None:
+        tilt = result.tilt.transpose(0, 2, 3, 1)
+        for frame, field in enumerate(tilt):
+            store.write_tilt(first + frame, *nodes, field)
+        written["tilt/displacement"] = tilt
     return {name: digest(values) for name, values in written.items()}

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from blinddps_sci.engine.batches import in_batches
+from blinddps_sci.engine.burst import restore_burst
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.scene import Scene, read_scene
+from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.likelihoods.base import chi2_map
 from blinddps_sci.operators.base import Given, Operator
@@ -25,43 +27,13 @@ from blinddps_sci.sampling.posterior import Posterior, Progress, Status, spread
 from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile, structure
 from blinddps_sci.sampling.sample import sample
 from blinddps_sci.sampling.unknown import Unknown
-from blinddps_sci.tiling.plan import Unit
 
-__all__ = ["UnitResult", "estimate_unit", "restore_unit", "run_unit"]
+__all__ = ["estimate_unit", "restore_unit", "run_unit"]
 
 _SECOND = 1 << 24
 """First sample number of the restoration, whose noise has to be independent of the estimation's."""
 
 Callback = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class UnitResult:
-    """What a unit found.
-
-    Parameters
-    ----------
-    unit : Unit
-        Which.
-    images : ndarray of float32, (S, h, w)
-        Draws of the image over the unit's data box, in data units; none if no pixel was measured.
-    kernels, kernels_std : ndarray of float32, (N, K, K)
-        Posterior mean of the kernel of each tile, and its standard deviation; NaN for a single draw.
-    chi2 : ndarray of float32, (N,)
-        Reduced chi-squared of the draws over each tile, averaged over the draws.
-    mask : ndarray of bool, (h, w)
-        Pixels that were not used.
-    saturated : ndarray of bool, (h, w)
-        Pixels that are lower limits.
-    """
-
-    unit: Unit
-    images: np.ndarray
-    kernels: np.ndarray
-    kernels_std: np.ndarray
-    chi2: np.ndarray
-    mask: np.ndarray
-    saturated: np.ndarray
 
 
 def run_unit(job: Job, number: int, callback: Callback | None = None) -> UnitResult:
@@ -144,9 +116,11 @@ def restore_unit(
     InputError
         If the draws are not finite.
     """
+    if job.frames is not None:
+        return restore_burst(job, number, callback)
     scene = read_scene(job, number)
     if scene.empty:
-        return _nothing(job, scene)
+        return UnitResult.nothing(job, scene.unit, scene.window.mask)
     drawn = _drawn(job, scene, field, callback)
     if not bool(torch.isfinite(drawn.images).all()):
         raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
@@ -156,9 +130,9 @@ def restore_unit(
     return UnitResult(
         unit=scene.unit,
         images=drawn.images[:, 0, m:-m, m:-m].cpu().numpy(),
-        kernels=kernels,
-        kernels_std=kernels_std,
-        chi2=_chi2(scene, drawn),
+        kernels=kernels[None],
+        kernels_std=kernels_std[None],
+        chi2=_chi2(scene, drawn)[None],
         mask=window.mask,
         saturated=np.zeros_like(window.mask) if level is None else (window.data >= level) & ~window.mask,
     )
@@ -247,18 +221,3 @@ def _of_every_tile(kernels: Tensor, scene: Scene) -> np.ndarray:
     """Return (N, K, K): one kernel for all tiles is repeated."""
     values = kernels.cpu().numpy()
     return np.broadcast_to(values, (len(scene.tiles), *values.shape[1:]))
-
-
-def _nothing(job: Job, scene: Scene) -> UnitResult:
-    """Return the result of a unit of which no pixel was measured."""
-    size, shape = job.plan.kernel_size, scene.window.mask.shape
-    unknown = np.full((len(scene.tiles), size, size), np.nan, dtype=np.float32)
-    return UnitResult(
-        unit=scene.unit,
-        images=np.zeros((0, *shape), dtype=np.float32),
-        kernels=unknown,
-        kernels_std=unknown,
-        chi2=np.full(len(scene.tiles), np.nan, dtype=np.float32),
-        mask=scene.window.mask,
-        saturated=np.zeros(shape, dtype=bool),
-    )

@@ -27,9 +27,10 @@ def damaged_units(store: ResultStore, folder: RunFolder) -> Iterator[tuple[int, 
         Of its run, whose markers hold the digests.
     """
     plan, leading = plan_of(store), leading_of(store)
+    frames = store.array("psf/kernel").shape[0] // (leading.get("t", 1) * leading.get("z", 1))
     for record in folder.records():
         for name, expected in record.get("digests", {}).items():
-            wrong = _wrong(store, name, _key(plan, leading, record["unit"], name), expected)
+            wrong = _wrong(store, name, _key(plan, leading, frames, record["unit"], name), expected)
             if wrong is not None:
                 yield record["unit"], wrong
 
@@ -42,13 +43,17 @@ def forget(folder: RunFolder, units: set[int]) -> None:
         folder.unmark("blend", unit)
 
 
-def _key(plan: Plan, leading: Mapping[str, int], number: int, name: str) -> tuple[int | slice, ...]:
-    """Return where a unit lies in an array."""
+def _key(
+    plan: Plan, leading: Mapping[str, int], frames: int, number: int, name: str
+) -> tuple[int | slice, ...]:
+    """Return where a unit lies in an array; it has so many frames of its own."""
     unit = plan.unit_at(number)
     index = index_of(unit.plane, leading)
     if name.startswith("scale0/"):
         return (*index.values(), *unit.core.slices)
-    return (frame_of(index, leading), index.get("c", 0), *node_slices(plan, unit))
+    first = frame_of(index, leading)
+    channel = () if name.startswith("tilt/") else (index.get("c", 0),)
+    return (slice(first, first + frames), *channel, *node_slices(plan, unit))
 
 
 def _wrong(store: ResultStore, name: str, key: tuple[int | slice, ...], expected: str) -> str | None:

@@ -172,7 +172,7 @@ def make_arrays(root: zarr.Group, geometry: Geometry, facts: Mapping[str, Any]) 
         shape = (geometry.frames, geometry.tilt_y.size, geometry.tilt_x.size, 2)
         attrs = {"long_name": "displacement (dy, dx)", "units": "pixel"}
         shared = [nodes_per_key(nodes, geometry.shard) for nodes in (geometry.tilt_y, geometry.tilt_x)]
-        chunk = (geometry.frames, *shared, 2)
+        chunk = (1, *shared, 2)
         _float_array(tilt, "displacement", shape, chunk, None, ("frame", "node_y", "node_x", "yx"), attrs)
         _positions(tilt, geometry.tilt_y, geometry.tilt_x)
 

@@ -179,14 +179,16 @@ class ResultStore:
         """
         self._write("quality/chi2", (frame, channel, iy, ix), chi2)
 
-    def write_tilt(self, iy: Nodes, ix: Nodes, displacement: ArrayLike) -> None:
-        """Write the tilts of the nodes of whole keys, all frames at once; see `write_psf`.
+    def write_tilt(self, frame: int, iy: Nodes, ix: Nodes, displacement: ArrayLike) -> None:
+        """Write the tilts of the nodes of whole keys; see `write_psf`.
 
         Parameters
         ----------
+        frame : int
+            Which frame.
         iy, ix : int or slice
             Which nodes.
-        displacement : array_like, (frames, n_y, n_x, 2)
+        displacement : array_like, (n_y, n_x, 2)
             (dy, dx) in pixels.
 
         Raises
@@ -194,7 +196,7 @@ class ResultStore:
         OutputError
             As `write_psf`, or if the store keeps no tilts.
         """
-        self._write("tilt/displacement", (slice(None), iy, ix, slice(None)), displacement)
+        self._write("tilt/displacement", (frame, iy, ix, slice(None)), displacement)
 
     def write_trajectory(self, images: ArrayLike, kernels: ArrayLike, sigmas: ArrayLike) -> None:
         """Keep how the estimates of the first unit came about, as the group ``trajectory``.

@@ -41,6 +41,11 @@ class LinearStretch:
     def __post_init__(self) -> None:
         _check_limits(self.low, self.high)
 
+    def widened(self, factor: float) -> LinearStretch:
+        """Return the stretch about the same middle whose range is larger by a factor."""
+        middle, half = (self.low + self.high) / 2, factor * (self.high - self.low) / 2
+        return LinearStretch(middle - half, middle + half)
+
     def forward(self, flux: T) -> T:
         """Return z of a flux (float, or Tensor of any shape, in data units)."""
         return 2 * ((flux - self.low) / (self.high - self.low)) - 1

@@ -24,6 +24,11 @@ __all__ = ["TiltField", "tilt_correlation", "tilt_variance"]
 
 Array = npt.NDArray[np.float64]
 
+_SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 0.999)
+_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""What `TiltField.fitted` tries: the share of the variance of layers beyond the aperture, and their scale
+over the extent of the field."""
+
 _FARTHEST = 100.0
 """Separation in diameters from which on a table ends; with a finite outer scale nothing is left there."""
 
@@ -122,6 +127,38 @@ class TiltField:
         if not self.layers or not all(number > 0 for number in numbers):
             raise ConfigError(f"{self}: variance, shares, scales and outer scale have to be positive")
 
+    @classmethod
+    def fitted(cls, shifts: npt.ArrayLike, places: npt.ArrayLike, noise: float) -> TiltField:
+        """Return the field under which measured shifts are most likely, of a few that are tried.
+
+        Parameters
+        ----------
+        shifts : array_like, (F, 2, N)
+            (dy, dx) in pixels of F frames at N places, with a mean over the frames of zero.
+        places : array_like, (N, 2)
+            (y, x) in pixels.
+        noise : float
+            Standard deviation of a measurement, pixels.
+        """
+        measured, where = np.asarray(shifts, dtype=np.float64), np.asarray(places, dtype=np.float64)
+        # The mean over the frames, which is not there, has taken one of them along.
+        total = float(np.mean(measured**2)) * len(measured) / max(len(measured) - 1, 1)
+        extent = max(float(np.ptp(where, axis=0).max()), 1.0)
+        tried = (
+            cls(max(total, noise**2), [(1 - share, math.inf), (share, scale * extent)])
+            for share in _SHARES
+            for scale in _SCALES
+        )
+        flat = measured.reshape(len(measured), -1)
+        return max(tried, key=lambda field: field._likelihood(flat, where, noise))
+
+    def _likelihood(self, shifts: Array, places: Array, noise: float) -> float:
+        """Return the logarithm of the likelihood of shifts (F, 2 N)."""
+        covariance = self.covariance(places) + noise**2 * np.eye(2 * len(places))
+        root = np.linalg.cholesky(covariance)
+        white = np.linalg.solve(root, shifts.T)
+        return float(-0.5 * (white**2).sum() - len(shifts) * np.log(np.diag(root)).sum())
+
     def covariance(self, places: npt.ArrayLike) -> Array:
         """Return the covariance of (dy, dx) at N places, (2 N, 2 N): all dy, then all dx.
 
@@ -145,12 +182,13 @@ class TiltField:
         n = len(where)
         return np.asarray(self.variance * blocks.transpose(2, 0, 3, 1).reshape(2 * n, 2 * n))
 
-    def prior(self, node_y: npt.ArrayLike, node_x: npt.ArrayLike) -> GaussianPrior:
+    def prior(
+        self, node_y: npt.ArrayLike, node_x: npt.ArrayLike, device: torch.device | None = None
+    ) -> GaussianPrior:
         """Return the prior of tilts (B, 2, n_y, n_x) on a grid of nodes, in pixels."""
         grid = np.meshgrid(node_y, node_x, indexing="ij")
         covariance = self.covariance(np.stack(grid, axis=-1).reshape(-1, 2))
         # Nodes that are near each other make the matrix singular to rounding.
         covariance += 1e-6 * self.variance * np.eye(len(covariance))
-        return GaussianPrior(
-            torch.zeros(len(covariance)), torch.from_numpy((covariance + covariance.T) / 2).float()
-        )
+        symmetric = torch.from_numpy((covariance + covariance.T) / 2).float().to(device)
+        return GaussianPrior(torch.zeros(len(covariance), device=device), symmetric)

@@ -92,6 +92,8 @@ class Plan:
         Side in pixels of a unit of work, equal to that of the output's shards.
     kernel_size : int
         Side K in pixels of the point-spread functions.
+    reach : int
+        Pixels by which the light of a scene may be displaced, beyond what the kernels spread it.
 
     Raises
     ------
@@ -112,14 +114,15 @@ class Plan:
     overlap: int
     unit: int
     kernel_size: int
+    reach: int = 0
 
     def __post_init__(self) -> None:
         if len(self.shape) != 2:
             raise ConfigError(f"shape {self.shape!r}: give (height, width) of one plane")
-        names = ("height", "width", "planes", "tile", "unit", "kernel_size", "overlap")
-        lengths = (*self.shape, self.planes, self.tile, self.unit, self.kernel_size, self.overlap)
+        names = ("height", "width", "planes", "tile", "unit", "kernel_size", "overlap", "reach")
+        lengths = (*self.shape, self.planes, self.tile, self.unit, self.kernel_size, self.overlap, self.reach)
         for name, value in zip(names, lengths, strict=True):
-            least = 0 if name == "overlap" else 1
+            least = 0 if name in ("overlap", "reach") else 1
             if not isinstance(value, int | np.integer) or value < least:
                 raise ConfigError(f"{name} {value!r}: give a whole number of at least {least}")
         if self.overlap >= self.tile:
@@ -144,8 +147,8 @@ class Plan:
 
     @property
     def halo(self) -> int:
-        """Pixels by which a canvas exceeds its data on each side: half a kernel, rounded up."""
-        return (self.kernel_size + 1) // 2
+        """Pixels by which a canvas exceeds its data on each side: half a kernel and the reach."""
+        return (self.kernel_size + 1) // 2 + self.reach
 
     @property
     def axes(self) -> tuple[Axis, Axis]:

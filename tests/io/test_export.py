@@ -313,7 +313,8 @@ def test_a_burst_has_tilts_and_loses_the_axis_of_time(tmp_path: Path) -> None:
     options = {"frames": 4, "tilt_y": [10.0, 30.0], "tilt_x": [25.0]}
     store = restore(tmp_path / "burst.zarr", mean, **options)
     tilt = np.random.default_rng(4).normal(size=(4, 2, 1, 2)).astype(np.float32)
-    store.write_tilt(slice(None), slice(None), tilt)
+    for frame in range(4):
+        store.write_tilt(frame, slice(None), slice(None), tilt[frame])
     export_fits(store, tmp_path / "out.fits")
     with fits.open(tmp_path / "out.fits") as hdus:
         hdus.verify("exception")

@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"shape \(9, 9\)"):
         store.write_psf(0, 0, 2, 0, np.zeros((9, 9)))
     with pytest.raises(OutputError, match="no array 'tilt/displacement'"):
-        store.write_tilt(0, 0, np.zeros((1, 2)))
+        store.write_tilt(0, 0, 0, np.zeros(2))
 
 
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, noise: np.ndarray) -> None:
@@ -299,7 +299,8 @@ def test_axes_of_a_stack_and_of_a_burst(tmp_path: Path) -> None:
     burst = create(tmp_path / "burst.zarr", template, **options)
     assert burst.array("scale0/image").shape == (2, HEIGHT, WIDTH)
     tilt = np.arange(10.0).reshape(5, 2)
-    burst.write_tilt(1, 0, tilt)
+    for frame in range(5):
+        burst.write_tilt(frame, 1, 0, tilt[frame])
     seen = burst.tilt()
     assert seen is not None
     np.testing.assert_array_equal(seen["displacement"][:, 1, 0], tilt)

@@ -1,0 +1,157 @@
+"""Bursts: one scene from all frames, with kernels and tilts of each; bad frames; whole runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import blinddps_sci
+from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.restore import verify
+from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.errors import ConfigError
+from blinddps_sci.io.result import open_result
+from blinddps_sci.simulate import PRESETS, simulate_burst
+
+FRAMES = 3
+
+
+@pytest.fixture
+def burst(small: dict[str, Any]) -> dict[str, Any]:
+    """Options of the restoration of a burst in seconds."""
+    return {**small, "model": "turbulence", "psf": "per-tile", "reach": 4, "samples": 2, "chains": 1}
+
+
+@pytest.fixture
+def frames(scene) -> np.ndarray:
+    """Return a scene that is displaced by a pixel to and fro."""
+    still = scene(46, 54, seed=4)
+    return np.stack([still[i : i + 44, 2 * i : 2 * i + 50] for i in range(FRAMES)])
+
+
+@pytest.fixture
+def burst_job(job_of, burst) -> Callable[..., Any]:
+    return lambda source, **options: job_of(source, **{**burst, **options})
+
+
+def test_all_frames_become_one_scene(burst_job, frames: np.ndarray) -> None:
+    job = burst_job(frames)
+    assert (job.frames, job.leading, job.plan.planes) == (FRAMES, {}, 1)
+    steps: list[int] = []
+    result = run_unit(job, 0, lambda progress: steps.append(progress.step))
+    assert steps == list(range(1, job.steps + 1))
+    nodes = len(job.plan.tiles(result.unit))
+    assert result.images.shape == (2, *result.unit.data.shape)
+    assert result.kernels.shape == result.kernels_std.shape == (FRAMES, nodes, 8, 8)
+    np.testing.assert_allclose(result.kernels.sum(axis=(-2, -1)), 1, rtol=1e-3)
+    assert result.chi2.shape == (FRAMES, nodes)
+    assert result.tilt is not None
+    np.testing.assert_allclose(result.tilt.mean(axis=0), 0, atol=1e-4)
+    # Frame 0 sees what lies further up and left than the others do.
+    assert (result.tilt[0] < result.tilt[2]).all()
+
+
+def test_frames_that_show_nothing_are_left_out(burst_job, frames: np.ndarray) -> None:
+    plain = np.concatenate([frames, np.full_like(frames[:1], 180.0), np.full_like(frames[:1], np.nan)])
+    result = run_unit(burst_job(plain), 0)
+    assert np.isfinite(result.images).all()
+    assert np.isfinite(result.kernels[:FRAMES]).all()
+    assert np.isnan(result.kernels[FRAMES:]).all()
+    assert np.isnan(result.chi2[FRAMES:]).all()
+    assert result.tilt is not None
+    assert np.isnan(result.tilt[FRAMES:]).all()
+    assert not result.mask.any()
+
+
+def test_bad_pixels_of_one_frame_are_those_of_no_other(burst_job, frames: np.ndarray) -> None:
+    frames[0, 5, 7] = np.nan
+    frames[1, 20:24, 20:24] = 1e6
+    job = burst_job(frames, noise="gaussian:2")
+    result = run_unit(job, 0)
+    assert np.isfinite(result.images).all()
+    assert not result.mask.any()
+    frames[:, 40, 41] = np.nan
+    assert run_unit(burst_job(frames, noise="gaussian:2"), 0).mask.sum() == 1
+
+
+def test_the_sharpest_frames_are_kept(burst_job, frames: np.ndarray) -> None:
+    frames[1] = (frames[1] + np.roll(frames[1], 2, axis=0) + np.roll(frames[1], 2, axis=1)) / 3
+    result = run_unit(burst_job(frames, keep=0.67), 0)
+    assert np.isfinite(result.chi2).all(axis=1).tolist() == [True, False, True]
+
+
+def test_the_published_sampler_restores_bursts(burst_job, frames: np.ndarray) -> None:
+    result = run_unit(burst_job(frames, sampler="dps", steps=3), 0)
+    assert np.isfinite(result.images).all()
+    assert result.images.shape[0] == 2
+
+
+def test_single_frames_are_scenes_of_their_own(burst_job, frames: np.ndarray) -> None:
+    job = burst_job(frames, frames="single")
+    assert (job.frames, job.leading, job.plan.planes) == (1, {"t": FRAMES}, FRAMES)
+    result = run_unit(job, 2)
+    assert result.kernels.shape[0] == 1
+    assert result.tilt is not None
+    np.testing.assert_allclose(result.tilt.mean(axis=(-2, -1)), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("choice", ["all", "single"])
+def test_a_store_has_kernels_and_tilts_of_every_frame(
+    burst, frames: np.ndarray, tmp_path: Path, choice: str
+) -> None:
+    path = tmp_path / "out.zarr"
+    restored = blinddps_sci.restore(frames, path, **{**burst, "frames": choice})
+    nodes = (restored.sizes["node_y"], restored.sizes["node_x"])
+    assert restored["image"].dims == (("y", "x") if choice == "all" else ("t", "y", "x"))
+    assert restored["psf_kernel"].shape == (FRAMES, 1, *nodes, 8, 8)
+    assert restored["tilt"].shape == (FRAMES, *nodes, 2)
+    assert restored["chi2"].shape == (FRAMES, 1, *nodes)
+    for name in ("image", "std", "psf_kernel", "tilt", "chi2"):
+        assert np.isfinite(restored[name].values).all(), name
+    assert verify(path) == {}
+    store = open_result(path)
+    zarr.open_array(str(store.path / "tilt" / "displacement"), mode="r+")[1, 0, 0, 0] = 9.0
+    assert list(verify(path).values()) == ["tilt/displacement is not what was written"]
+
+
+def test_workers_give_the_same_burst(burst, frames: np.ndarray, digests, tmp_path: Path) -> None:
+    burst |= {"unit": 32}
+    alone, together = tmp_path / "alone.zarr", tmp_path / "together.zarr"
+    blinddps_sci.restore(frames, alone, **burst)
+    blinddps_sci.restore(frames, together, workers=2, **burst)
+    assert digests(alone) == digests(together)
+    assert open_result(alone).array("scale0/image").shape == (44, 50)
+
+
+def test_presets_are_those_of_bursts() -> None:
+    config = make_config({"model": "turbulence"})
+    assert (config.psf_size, config.psf, config.tile, config.overlap) == (64, "per-tile", 96, 48)
+    assert make_config({"model": "turbulence", "quality": "best"}).samples > config.samples
+    assert make_config({"model": "turbulence", "sampler": "dps"}).steps == 1000
+    assert make_config({"model": "turbulence", "tile": 128}).tile == 128
+
+
+def test_what_does_not_go_with_turbulence_is_refused(burst_job, frames: np.ndarray) -> None:
+    with pytest.raises(ConfigError, match="another PSF in every frame and tile"):
+        burst_job(frames, psf="shared")
+    with pytest.raises(ConfigError, match="another PSF in every frame and tile"):
+        burst_job(frames, psf_file="psf.npy")
+    with pytest.raises(ConfigError, match="an axis c of length 2; choose one channel"):
+        burst_job(np.stack([frames, frames], axis=1))
+
+
+def test_a_simulated_burst_is_explained_by_what_is_found() -> None:
+    rng = np.random.default_rng(3)
+    still = np.kron(rng.random((28, 28)), np.ones((8, 8)))
+    truth = simulate_burst(still, PRESETS["solar-1m"].with_strength(2.0), 3, rng, sigma=0.01)
+    restored = blinddps_sci.restore(
+        truth.frames, model="turbulence", noise="gaussian:0.01", steps=5, samples=1, device="cpu"
+    )
+    tilt = truth.tilt.mean(axis=(2, 3)) - truth.tilt.mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(restored["tilt"].mean(dim=("node_y", "node_x")).values, tilt, atol=0.7)
+    assert float(restored["chi2"].mean()) < 2
