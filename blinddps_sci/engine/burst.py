@@ -1,8 +1,8 @@
 """One unit of a burst: all frames of a region, restored to one scene.
 
-The scene, a kernel for every frame and tile and a tilt for every frame and node are drawn together. The
-first draw is annealed from the registered mean of the frames; each further one begins where the last has
-ended, with as much noise added as lets the kernels change.
+The scene, a kernel for every frame and tile and a tilt for every frame and node are drawn together. They are
+annealed from the registered mean of the frames with one kernel for each; the kernels are then refined, and
+each further draw begins where the last has ended, with as much noise added as lets the kernels change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blinddps_sci.engine.job import RESTART, Job
+from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.refinement import RESTART, grids, grouped, members
 from blinddps_sci.engine.registration import Registration, register, register_patches
 from blinddps_sci.engine.scene import (
     HEADROOM,
@@ -42,11 +43,12 @@ from blinddps_sci.tiling.plan import Tile, Unit
 
 __all__ = ["restore_burst"]
 
-_NOISE = {"image": (1.0, 0.02), "kernel": (1.0, 0.02), "tilt": (1.0, 0.02)}
-"""First and last noise of the first draw, on the networks' domains and in pixels."""
+_LAST = 0.02
+_FIRST = {"image": 1.0, "kernel": 1.0, "tilt": 1.0}
+"""Noise of the first step and of the last, on the networks' domains and in pixels."""
 
 _RENEWED = {"image": 0.3, "kernel": 0.4, "tilt": 0.3}
-"""Noise with which each further draw begins."""
+"""Noise with which each refinement and each further draw begins."""
 
 _DETAIL = 0.3
 """Detail of the scenes about which the sampler linearises; see `Unknown.detail`."""
@@ -54,13 +56,16 @@ _DETAIL = 0.3
 _SHIFT_NOISE = 0.3
 """Standard deviation of the displacement of a tile that registration measures, pixels."""
 
+_PITCH = 256
+"""Distance at which the noise of neighbouring nodes is drawn: the side of the largest kernel."""
+
 _UNLIKE = 0.5
 """A frame is left out if its correlation with the registered mean is less than this share of the median."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """The inverse problem of one unit of a burst, of the frames that are used."""
+    """One unit of a burst: what was measured in the frames that are used, and how they are displaced."""
 
     unit: Unit
     tiles: tuple[Tile, ...]
@@ -68,9 +73,15 @@ class _Scene:
     used: NDArray[np.intp]
     data: Tensor
     likelihood: Likelihood
-    operator: Burst
-    unknowns: Mapping[str, Unknown]
+    registered: Registration
+    grid: TiltGrid
+    field: TiltField
     stream: Stream
+
+    @property
+    def nodes(self) -> tuple[int, int]:
+        """Rows and columns of its nodes."""
+        return self.grid.grid
 
 
 def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | None = None) -> UnitResult:
@@ -120,16 +131,12 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
         None if window.variance is None else window.variance[chosen],
         window.mask[chosen],
     )
-    count, stream = len(chosen), _stream(job, unit)
     margin = (job.plan.kernel_size + 1) // 2
-    windows = node_windows(unit, tiles)
     node_y, node_x = _nodes(job, unit, tiles)
     height, width = unit.data.shape
-    grid = TiltGrid(list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin))
     places = np.stack(np.meshgrid(node_y, node_x, indexing="ij"), axis=-1).reshape(-1, 2)
     boxes = [tile.box.intersect(unit.data).within(unit.data).slices for tile in tiles]
     patches = register_patches(filled[used], registered, boxes)
-    field = TiltField.fitted(patches, places, _SHIFT_NOISE)
     return _Scene(
         unit=unit,
         tiles=tiles,
@@ -137,13 +144,12 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
         used=chosen,
         data=torch.from_numpy(part.data).to(job.device)[None],
         likelihood=job.noise.likelihood(part, job.device),
-        operator=Burst(windows, margin, grid, job.plan.reach, count),
-        unknowns={
-            "image": _image(job, unit, tiles, registered),
-            "kernel": _kernel(job, tiles, chosen),
-            "tilt": _tilt(field, registered, grid, node_y, node_x, chosen, job.device),
-        },
-        stream=stream,
+        registered=registered,
+        grid=TiltGrid(
+            list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin)
+        ),
+        field=TiltField.fitted(patches, places, _SHIFT_NOISE),
+        stream=_stream(job, unit),
     )
 
 
@@ -173,90 +179,107 @@ def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.fl
     return y[rows] - unit.data.y0, x[columns] - unit.data.x0
 
 
-def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], registered: Registration) -> Unknown:
-    canvas = unit.canvas
+def _operator(job: Job, scene: _Scene, grid: tuple[int, int]) -> Burst:
+    """Return how the frames come about, with a grid of kernels for each."""
+    windows = grouped(node_windows(scene.unit, scene.tiles), *scene.nodes, grid)
+    return Burst(windows, (job.plan.kernel_size + 1) // 2, scene.grid, job.plan.reach, len(scene.used))
+
+
+def _image(job: Job, scene: _Scene) -> Unknown:
+    canvas = scene.unit.canvas
     return Unknown(
-        canvas_prior(job, canvas, tiles),
+        canvas_prior(job, canvas, scene.tiles),
         (1, canvas.height, canvas.width),
         physical=ImageMap(job.stretch),
         clamp=HEADROOM,
-        start=first_image(job, registered.mean),
-        noise_range=_NOISE["image"],
+        start=first_image(job, scene.registered.mean),
         detail=_DETAIL,
         sites=(Site(canvas.y0, canvas.x0),),
     )
 
 
-def _kernel(job: Job, tiles: tuple[Tile, ...], frames: NDArray[np.intp]) -> Unknown:
+def _kernel(job: Job, scene: _Scene, grid: tuple[int, int]) -> Unknown:
     size = job.plan.kernel_size
     physical = KernelMap(centred=True, power=job.kernel_power)
+    _, first = np.unique(members(*scene.nodes, grid), return_index=True)
+    places = [scene.tiles[n].index for n in first]
     return Unknown(
         PlanewisePrior(job.kernel_prior),
-        (len(frames) * len(tiles), size, size),
+        (len(scene.used) * len(places), size, size),
         physical=physical,
         start=physical.inverse(round_kernel(size).to(job.device)),
-        noise_range=_NOISE["kernel"],
-        sites=tuple(_site(tile, f) for f in frames for tile in tiles),
+        sites=tuple(
+            Site(y * _PITCH, x * _PITCH, component=int(frame)) for frame in scene.used for y, x in places
+        ),
     )
 
 
-_PITCH = 256
-"""Distance at which the noise of neighbouring nodes is drawn: the side of the largest kernel."""
-
-
-def _site(tile: Tile, frame: int) -> Site:
-    return Site(tile.index[0] * _PITCH, tile.index[1] * _PITCH, component=int(frame))
-
-
-def _tilt(
-    field: TiltField,
-    registered: Registration,
-    grid: TiltGrid,
-    node_y: NDArray[np.float64],
-    node_x: NDArray[np.float64],
-    frames: NDArray[np.intp],
-    device: torch.device,
-) -> Unknown:
-    prior = field.prior(node_y, node_x, device)
-    start = torch.from_numpy(registered.tilt.astype(np.float32)).reshape(1, -1, 1, 1)
+def _tilt(job: Job, scene: _Scene) -> Unknown:
+    prior = scene.field.prior(scene.grid.node_y, scene.grid.node_x, job.device)
+    start = torch.from_numpy(scene.registered.tilt.astype(np.float32)).reshape(1, -1, 1, 1)
     return Unknown(
         PlanewisePrior(prior, channels=2),
-        (2 * len(frames), *grid.grid),
-        physical=TiltMap(frames=len(frames)),
+        (2 * len(scene.used), *scene.nodes),
+        physical=TiltMap(frames=len(scene.used)),
         clamp=None,
-        start=start.expand(1, -1, *grid.grid).to(device),
-        noise_range=_NOISE["tilt"],
-        sites=tuple(Site(component=2 * int(f) + axis) for f in frames for axis in (0, 1)),
+        start=start.expand(1, -1, *scene.nodes).to(job.device),
+        sites=tuple(Site(component=2 * int(frame) + axis) for frame in scene.used for axis in (0, 1)),
     )
+
+
+def _unknowns(job: Job, scene: _Scene, grid: tuple[int, int]) -> dict[str, Unknown]:
+    """Return what is unknown, with a grid of kernels for each frame, as a chain begins."""
+    found = {"image": _image(job, scene), "kernel": _kernel(job, scene, grid), "tilt": _tilt(job, scene)}
+    return {name: replace(each, noise_range=(_FIRST[name], _LAST)) for name, each in found.items()}
+
+
+def _renewed(
+    scene: _Scene,
+    unknowns: Mapping[str, Unknown],
+    states: Mapping[str, Tensor],
+    before: tuple[int, int],
+    grid: tuple[int, int],
+) -> dict[str, Unknown]:
+    """Return the unknowns as they go on from a draw with a coarser grid of kernels, or the same."""
+    start = {name: state[0] for name, state in states.items()}
+    _, first = np.unique(members(*scene.nodes, grid), return_index=True)
+    parents = members(*scene.nodes, before)[first]
+    kernels = start["kernel"].reshape(len(scene.used), -1, *start["kernel"].shape[-2:])[:, parents]
+    start["kernel"] = kernels.reshape(1, -1, *kernels.shape[-2:])
+    return {
+        name: replace(each, start=start[name], noise_range=(_RENEWED[name], _LAST))
+        for name, each in unknowns.items()
+    }
 
 
 def _chain(job: Job, scene: _Scene, callback: Callable[[Progress], None] | None) -> list[Posterior]:
-    """Return the draws, each of which begins near the last."""
+    """Return the draws: the first where ever finer grids of kernels have led, each other near the last."""
+    rungs = grids(*scene.nodes)
     if job.config.sampler == "dps":
-        return [_drawn(job, scene, scene.unknowns, job.config.steps, 0, job.draws, callback)]
-    unknowns, done, draws = scene.unknowns, 0, list[Posterior]()
-    for number in range(job.draws):
-        steps = RESTART if number else job.config.steps
-        before = done
+        unknowns = _unknowns(job, scene, rungs[-1])
+        return [_drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)]
+    runs, draws = [*rungs, *[rungs[-1]] * (job.draws - 1)], list[Posterior]()
+    total = job.config.steps + RESTART * (len(runs) - 1)
+    for number, grid in enumerate(runs):
+        unknowns, steps = _unknowns(job, scene, grid), job.config.steps
+        if draws:
+            unknowns = _renewed(scene, unknowns, draws[-1].states, runs[number - 1], grid)
+            steps = RESTART
+        # Steps are counted through all runs.
+        done = job.config.steps + RESTART * (number - 1) if number else 0
 
-        def tell(progress: Progress, before: int = before, number: int = number) -> None:
+        def tell(progress: Progress, done: int = done) -> None:
             if callback is not None:
-                callback(replace(progress, step=before + progress.step, steps=job.steps, first=number))
+                callback(replace(progress, step=done + progress.step, steps=total))
 
-        draws.append(_drawn(job, scene, unknowns, steps, number, 1, tell))
-        done += steps
-        unknowns = {
-            name: replace(
-                unknown, start=draws[-1].states[name][0], noise_range=(_RENEWED[name], _NOISE[name][1])
-            )
-            for name, unknown in scene.unknowns.items()
-        }
-    return draws
+        draws.append(_drawn(job, scene, grid, unknowns, steps, number, 1, tell))
+    return draws[len(rungs) - 1 :]
 
 
 def _drawn(
     job: Job,
     scene: _Scene,
+    grid: tuple[int, int],
     unknowns: Mapping[str, Unknown],
     steps: int,
     first: int,
@@ -267,7 +290,7 @@ def _drawn(
     sites = tuple(Site(box.y0, box.x0, component=int(f)) for f in scene.used)
     return sample(
         scene.data,
-        scene.operator,
+        _operator(job, scene, grid),
         scene.likelihood,
         unknowns,
         sampler=chain_sampler(job, scene.likelihood, scene.data, Split(steps, sweeps=1, sites=sites)),
@@ -279,9 +302,8 @@ def _drawn(
 
 def _collected(job: Job, scene: _Scene, draws: list[Posterior]) -> UnitResult:
     """Return what the draws say, of all frames; those that were not used have none."""
-    samples = {
-        name: torch.cat([draw.samples[name][:, 0] for draw in draws]) for name in scene.operator.inputs
-    }
+    operator = _operator(job, scene, scene.nodes)
+    samples = {name: torch.cat([draw.samples[name][:, 0] for draw in draws]) for name in operator.inputs}
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)
     kernels = torch.stack(torch.split(samples["kernel"], tiles, dim=1), dim=1)
     tilts = torch.stack(torch.split(samples["tilt"], 2, dim=1), dim=1)
@@ -292,7 +314,7 @@ def _collected(job: Job, scene: _Scene, draws: list[Posterior]) -> UnitResult:
         images=samples["image"][:, 0, m:-m, m:-m].cpu().numpy(),
         kernels=_of_all(kernels.mean(dim=0), scene.used, frames),
         kernels_std=_of_all(spread(kernels), scene.used, frames),
-        chi2=_of_all(_chi2(scene, samples), scene.used, frames),
+        chi2=_of_all(_chi2(scene, operator, samples), scene.used, frames),
         mask=mask,
         saturated=saturated,
         tilt=_of_all(tilts.mean(dim=0), scene.used, frames),
@@ -311,13 +333,13 @@ def _of_all(values: Tensor, used: NDArray[np.intp], frames: int) -> NDArray[np.f
     return result
 
 
-def _chi2(scene: _Scene, samples: Mapping[str, Tensor]) -> Tensor:
+def _chi2(scene: _Scene, operator: Burst, samples: Mapping[str, Tensor]) -> Tensor:
     """Return reduced chi-squared of the draws over each frame and tile, (F', N)."""
     total = torch.zeros(scene.data.shape[1:], device=scene.data.device)
     count = len(samples["image"])
     with torch.no_grad():
         for draw in range(count):
-            predicted = scene.operator.forward({name: v[draw : draw + 1] for name, v in samples.items()})
+            predicted = operator.forward({name: v[draw : draw + 1] for name, v in samples.items()})
             total += chi2_map(scene.likelihood, predicted, scene.data)[0] / count
     box = scene.unit.data
     parts = [total[(slice(None), *tile.box.intersect(box).within(box).slices)] for tile in scene.tiles]

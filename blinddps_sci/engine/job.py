@@ -25,6 +25,7 @@ from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.engine.places import index_of
+from blinddps_sci.engine.refinement import burst_steps
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
@@ -34,13 +35,10 @@ from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformP
 from blinddps_sci.priors.wrap import Denoiser, fast_half
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["ALGORITHM", "RESTART", "Job", "Resolved", "prepare"]
+__all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
 ALGORITHM = 7
 """Raised whenever the same configuration would give another answer."""
-
-RESTART = 5
-"""Steps from one draw of a burst to the next."""
 
 _WIDENED = 2.5
 """Range of the stretch of a burst over that of its blurred data: its scene has more contrast than they."""
@@ -137,15 +135,15 @@ class Job:
     @property
     def steps(self) -> int:
         """Steps of every unit."""
-        if self.frames is not None and self.config.sampler == "split":
-            return self.config.steps + (self.draws - 1) * RESTART
+        if self.frames is not None:
+            return burst_steps(self.config, self.plan)
         return self.config.steps * (2 if self.estimates else 1)
 
     @property
     def evaluations(self) -> int:
         """Calls of the image prior for every tile."""
-        if self.frames is not None and self.config.sampler == "split":
-            return self.steps
+        if self.frames is not None:
+            return self.steps * (self.draws if self.config.sampler == "dps" else 1)
         return self.config.steps * (self.draws + (self.config.chains if self.estimates else 0))
 
     @property

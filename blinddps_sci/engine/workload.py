@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.refinement import burst_steps
 from blinddps_sci.engine.run_folder import Phase
 from blinddps_sci.tiling.plan import Plan
 
@@ -40,9 +41,12 @@ class Workload:
         # Of a shared PSF some units are estimated, else all or none.
         estimated = sum(map(Evidence.by(config, plan).estimates, units))
         steps = config.steps
+        calls = config.draws * steps
+        if config.model == "turbulence" and config.sampler == "split":
+            calls = burst_steps(config, plan)
         return cls(
             units={"estimate": estimated, "restore": len(units), "blend": len(units)},
-            calls={"estimate": config.chains * steps, "restore": config.draws * steps, "blend": 0},
+            calls={"estimate": config.chains * steps, "restore": calls, "blend": 0},
         )
 
     @property
