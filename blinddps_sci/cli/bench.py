@@ -64,6 +64,17 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     models.add_argument("--overlap", type=int, default=64)
     models.add_argument("--json", type=Path, help="file for the numbers")
     models.set_defaults(command=_bench_costs, kind="psf-models")
+    burst = kinds.add_parser("turbulence", help="bursts through turbulence, beside simpler ways to use them")
+    burst.add_argument("files", nargs="*", type=Path, help="bursts with their truth (npz), if not simulated")
+    burst.add_argument("--size", type=int, default=192, help="side of the simulated frames, pixels")
+    burst.add_argument("--frames", type=int, default=12, help="frames of the simulated bursts")
+    burst.add_argument("--seed", type=int, default=0)
+    burst.add_argument("--quality", default="default", help="preset: fast, default or best")
+    burst.add_argument("--noise", default="auto", help="noise of the frames, as of `restore`")
+    burst.add_argument("--prior", default="generic", help="prior of the scene, as of `restore`")
+    burst.add_argument("--json", type=Path, help="file for the numbers")
+    burst.add_argument("--pictures", type=Path, metavar="FOLDER", help="keep what is found, as npz")
+    burst.set_defaults(command=_bench_costs, kind="turbulence")
     scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
     scale.add_argument("what", choices=SCALE_KINDS)
     scale.add_argument("--json", type=Path, help="file for the numbers")
@@ -126,8 +137,10 @@ def _bench_costs(kind: str, **options: Any) -> None:
     from blinddps_sci.bench.speed import run_speed
     from blinddps_sci.bench.step import run_step
     from blinddps_sci.bench.tiles import run_tiles
+    from blinddps_sci.bench.turbulence import run_turbulence
 
     runs: dict[str, Callable[..., str]] = {
         "speed": run_speed, "step": run_step, "tiles": run_tiles, "psf-models": run_psf_models,
+        "turbulence": run_turbulence,
     }  # fmt: skip
     print(runs[kind](**options))

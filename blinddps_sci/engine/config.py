@@ -41,8 +41,8 @@ QUALITIES: dict[str, dict[str, dict[str, int]]] = {
 
 TURBULENCE: dict[str, dict[str, int]] = {
     "fast": {"steps": 10, "samples": 2},
-    "default": {"steps": 14, "samples": 8},
-    "best": {"steps": 24, "samples": 16},
+    "default": {"steps": 14, "samples": 4},
+    "best": {"steps": 20, "samples": 12},
 }
 """What each preset of ``quality`` sets instead if a burst is restored by the split sampler."""
 

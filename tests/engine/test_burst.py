@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from astropy.io import fits
 
 import blinddps_sci
 from blinddps_sci.engine.config import make_config
@@ -117,6 +118,18 @@ def test_a_store_has_kernels_and_tilts_of_every_frame(
     store = open_result(path)
     zarr.open_array(str(store.path / "tilt" / "displacement"), mode="r+")[1, 0, 0, 0] = 9.0
     assert list(verify(path).values()) == ["tilt/displacement is not what was written"]
+
+
+def test_a_fits_file_of_a_burst_has_everything(burst, frames: np.ndarray, tmp_path: Path) -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 5.0})
+    header.update({"CRPIX1": 20.0, "CRPIX2": 21.0, "CDELT1": -1e-4, "CDELT2": 1e-4})
+    fits.writeto(tmp_path / "burst.fits", frames, header)
+    blinddps_sci.restore(tmp_path / "burst.fits", tmp_path / "out.fits", **burst)
+    with fits.open(tmp_path / "out.fits") as hdus:
+        assert hdus["SCI"].data.shape == hdus["ERR"].data.shape == frames.shape[1:]
+        assert hdus["SCI"].header["CRPIX1"] == 20.0
+        assert hdus["TILT"].data.shape[0] == hdus["CHI2"].data.shape[0] == FRAMES
+        assert np.isfinite(hdus["TILT"].data).all()
 
 
 def test_workers_give_the_same_burst(burst, frames: np.ndarray, digests, tmp_path: Path) -> None:
