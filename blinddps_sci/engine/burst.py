@@ -53,6 +53,9 @@ _RENEWED = {"image": 0.3, "kernel": 0.4, "tilt": 0.3}
 _DETAIL = 0.3
 """Detail of the scenes about which the sampler linearises; see `Unknown.detail`."""
 
+_ITERATIONS, _TOLERANCE = 40, 0.02
+"""Conjugate gradients of a solution, at most, and its error: the next pass is never far."""
+
 _SHIFT_NOISE = 0.3
 """Standard deviation of the displacement of a tile that registration measures, pixels."""
 
@@ -288,12 +291,13 @@ def _drawn(
 ) -> Posterior:
     box = scene.unit.data
     sites = tuple(Site(box.y0, box.x0, component=int(f)) for f in scene.used)
+    split = Split(steps, sweeps=1, iterations=_ITERATIONS, tolerance=_TOLERANCE, sites=sites)
     return sample(
         scene.data,
         _operator(job, scene, grid),
         scene.likelihood,
         unknowns,
-        sampler=chain_sampler(job, scene.likelihood, scene.data, Split(steps, sweeps=1, sites=sites)),
+        sampler=chain_sampler(job, scene.likelihood, scene.data, split),
         seeds=[replace(scene.stream, sample=first)],
         samples=count,
         callback=callback,

@@ -23,7 +23,7 @@ __all__ = ["Window", "check_finite", "open_stack", "overview", "read_window"]
 _PACKED = (".gz", ".bz2", ".xz")
 _SUFFIXES = {
     ".fits": "fits", ".fit": "fits", ".fts": "fits", ".fz": "fits",
-    ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff",
+    ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff", ".ser": "ser",
 }  # fmt: skip
 
 
@@ -39,8 +39,8 @@ def open_stack(
     Parameters
     ----------
     source : path, list of paths, array or NDData
-        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file; a list of files,
-        the frames of one scene, stacked on `t`; a numpy or dask array; an `xarray.DataArray` or
+        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file, a SER video; a list
+        of files, the frames of one scene, stacked on `t`; a numpy or dask array; an `xarray.DataArray` or
         `xarray.Dataset`; an astropy `CCDData` or `NDData`.
     hdu : int or str, optional
         FITS extension: index, EXTNAME, or ``"EXTNAME,EXTVER"``. By default the first SCI, else the
@@ -146,6 +146,10 @@ def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
         from blinddps_sci.io.tiff import open_tiff
 
         return open_tiff(path)
+    if kind == "ser":
+        from blinddps_sci.io.ser import open_ser
+
+        return open_ser(path)
     raise InputError(
         f"{path} is of an unknown kind; known are {' '.join(sorted(_SUFFIXES))} (FITS also with "
         f"{' '.join(_PACKED)}) and .zarr folders"

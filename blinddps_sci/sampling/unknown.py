@@ -227,15 +227,19 @@ def _gauges(kernel: Tensor, centred: bool) -> Tensor:
 
 def _conditioned(origin: Tensor, deviation: Tensor, gauges: Tensor) -> tuple[Tensor, Root]:
     """Condition independent Gaussians (..., K, K) on their sum being one, and on further sums being zero."""
+    # Sums of products and not matrix products, whose order and so rounding depend on the batch.
     variance = deviation**2
-    gram = torch.einsum("...ij,aij,bij->...ab", variance, gauges, gauges)
-    inverse = torch.linalg.inv(gram.double()).to(gram)
 
     def sums(values: Tensor) -> Tensor:
-        return torch.einsum("...ij,aij->...a", values, gauges)
+        return torch.stack([(values * gauge).sum(dim=(-2, -1)) for gauge in gauges], dim=-1)
+
+    gram = torch.stack([sums(variance * gauge) for gauge in gauges], dim=-1)
+    inverse = torch.linalg.inv(gram.double()).to(gram)
 
     def spread(values: Tensor) -> Tensor:
-        return torch.einsum("...a,...ab,bij->...ij", values, inverse, gauges)
+        factors = (inverse * values[..., None, :]).sum(dim=-1)
+        parts = [factors[..., a, None, None] * gauge for a, gauge in enumerate(gauges)]
+        return torch.stack(parts).sum(dim=0)
 
     excess = sums(origin)
     excess[..., 0] -= 1

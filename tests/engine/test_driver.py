@@ -56,7 +56,7 @@ def test_the_store_holds_what_the_units_found(job_of, scene, tmp_path) -> None:
         np.testing.assert_array_equal(seen["std"].isel(core), expected.std)
         found = results[unit.index]
         for tile, kernel, std, square in zip(
-            job.plan.tiles(unit), found.kernels, found.kernels_std, found.chi2, strict=True
+            job.plan.tiles(unit), found.kernels[0], found.kernels_std[0], found.chi2[0], strict=True
         ):
             node = {"frame": unit.plane, "channel": 0, "node_y": tile.index[0], "node_x": tile.index[1]}
             np.testing.assert_array_equal(psf["kernel"].isel(node), kernel)
@@ -123,7 +123,7 @@ def test_every_plane_goes_to_its_place(job_of, scene, tmp_path, axes: tuple[str,
         np.testing.assert_array_equal(image.isel(where), result.images.mean(axis=0))
         frame = where.get("z", 0) + where.get("t", 0) * (3 if axes == ("t", "z") else 1)
         node = kernel.isel(frame=frame, channel=where.get("c", 0), node_y=0, node_x=0)
-        np.testing.assert_array_equal(node, result.kernels[0])
+        np.testing.assert_array_equal(node, result.kernels[0, 0])
 
 
 # --- progress and interruption ---

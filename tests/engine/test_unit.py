@@ -96,7 +96,7 @@ def test_chains_of_split_are_kernels(job_of, scene) -> None:
     data = scene(40, 40)
     two, three = (run_unit(job_of(data, samples=2, chains=chains), 0) for chains in (2, 3))
     assert two.images.shape == three.images.shape == (2, 40, 40)
-    assert two.kernels.shape == three.kernels.shape == (4, 8, 8)
+    assert two.kernels.shape == three.kernels.shape == (1, 4, 8, 8)
     assert np.abs(three.kernels - two.kernels).max() > 1e-4
     assert three.kernels_std.max() > 0
     assert np.abs(three.images - two.images).max() > 0.1
@@ -217,10 +217,10 @@ def test_kernels_are_normalised_and_one_a_tile(job_of, scene) -> None:
     for psf, alike in (("per-tile", False), ("smooth", False), ("shared", True)):
         job = job_of(scene(64, 64), psf=psf, chains=2)
         result = run_unit(job, 0)
-        assert result.kernels.shape == result.kernels_std.shape == (job.plan.n_tiles, 8, 8)
+        assert result.kernels.shape == result.kernels_std.shape == (1, job.plan.n_tiles, 8, 8)
         assert result.kernels.min() >= 0
         np.testing.assert_allclose(result.kernels.sum(axis=(-2, -1)), 1, rtol=1e-5)
-        assert (np.ptp(result.kernels, axis=0).max() == 0) == alike
+        assert (np.ptp(result.kernels, axis=1).max() == 0) == alike
 
 
 def test_kernels_of_neighbouring_nodes_share_no_noise(job_of, scene) -> None:
@@ -243,7 +243,7 @@ def test_smooth_kernels_differ_less_from_their_neighbours(job_of, scene) -> None
 def test_a_known_psf_is_kept(job_of, scene, psf_file) -> None:
     job = job_of(scene(64, 64), psf_file=psf_file)
     result = run_unit(job, 0)
-    assert result.kernels.shape == (job.plan.n_tiles, 9, 9)
+    assert result.kernels.shape == (1, job.plan.n_tiles, 9, 9)
     assert not result.kernels_std.any()
     np.testing.assert_array_equal(result.kernels, np.broadcast_to(job.known_psf, result.kernels.shape))
 
@@ -261,7 +261,7 @@ def test_chi2_is_that_of_the_draws_over_each_tile(job_of, scene, tmp_path) -> No
     squares = ((result.images - data) / 2) ** 2
     squares[~np.isfinite(squares)] = np.nan
     expected = [np.nan, *(np.nanmean(squares[:, rows, 32:]) for rows in (slice(0, 32), slice(32, 64)))]
-    np.testing.assert_allclose(result.chi2, [expected[i] for i in (0, 1, 0, 2)], rtol=1e-4)
+    np.testing.assert_allclose(result.chi2[0], [expected[i] for i in (0, 1, 0, 2)], rtol=1e-4)
 
 
 def test_unusable_and_saturated_pixels_are_marked_and_all_is_finite(job_of, scene) -> None:
