@@ -48,10 +48,11 @@ def cost(job: Job) -> Budget:
     """
     budget = estimate(
         job.plan,
-        samples=max(job.draws, job.config.chains) if job.estimates else job.draws,
+        samples=_scenes(job),
         chains=1,
         steps=job.config.steps,
         bytes_per_pixel=_per_pixel(job, job.image_prior),
+        frames=job.frames or 1,
         batch=job.batch,
         workers=job.config.workers or 1,
     )
@@ -63,6 +64,13 @@ def cost(job: Job) -> Budget:
         evaluations=round(Workload.of(job).total * job.plan.n_tiles / job.plan.n_units),
         files=_result_files(job) + _run_files(job),
     )
+
+
+def _scenes(job: Job) -> int:
+    """Return how many scenes of a unit are in memory at once."""
+    if job.frames is not None and job.config.sampler == "split":
+        return 1
+    return max(job.draws, job.config.chains) if job.estimates else job.draws
 
 
 def _are_processes(job: Job) -> bool:
@@ -80,7 +88,9 @@ def _kernel_bytes(job: Job) -> int:
     if job.known_psf is not None:
         return 0
     nodes = 1 if job.config.psf == "shared" else len(job.plan.tiles(job.plan.unit_at(0)))
-    return round(job.batch * nodes * job.plan.kernel_size**2 * _per_pixel(job, job.kernel_prior))
+    return round(
+        job.batch * nodes * (job.frames or 1) * job.plan.kernel_size**2 * _per_pixel(job, job.kernel_prior)
+    )
 
 
 def _estimates_bytes(job: Job) -> int:
@@ -94,8 +104,9 @@ def _result_files(job: Job) -> int:
     keys = [math.ceil(nodes.size / nodes_per_key(nodes, unit)) for nodes in plan.nodes()]
     levels = level_sizes({"y": plan.shape[0], "x": plan.shape[1]})
     shards = [math.ceil(level["y"] / unit) * math.ceil(level["x"] / unit) for level in levels]
-    # image and std in every level, and dq in the first; kernel, its deviation and chi-squared
-    return plan.planes * (2 * sum(shards) + shards[0] + 3 * math.prod(keys))
+    # image and std in every level, and dq in the first; kernel, its deviation and chi-squared, and tilts
+    own = 3 if job.frames is None else 4
+    return plan.planes * (2 * sum(shards) + shards[0] + own * (job.frames or 1) * math.prod(keys))
 
 
 def _run_files(job: Job) -> int:

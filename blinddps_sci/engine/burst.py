@@ -24,6 +24,7 @@ from blinddps_sci.engine.scene import (
     chain_sampler,
     first_image,
     node_windows,
+    plane_stream,
     round_kernel,
 )
 from blinddps_sci.engine.unit_result import UnitResult
@@ -152,7 +153,7 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
             list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin)
         ),
         field=TiltField.fitted(patches, places, _SHIFT_NOISE),
-        stream=_stream(job, unit),
+        stream=plane_stream(job, unit),
     )
 
 
@@ -168,11 +169,6 @@ def _chosen(frames: NDArray[np.float32], keep: float) -> tuple[NDArray[np.intp],
     sharpest = alike[np.argsort(-found.sharpness[alike], kind="stable")[:count]]
     used = np.sort(sharpest)
     return used, found if len(used) == len(frames) else register(frames[used])
-
-
-def _stream(job: Job, unit: Unit) -> Stream:
-    index = job.index(unit.plane)
-    return Stream(job.config.seed, frame=index.get("t", 0), channel=index.get("c", 0))
 
 
 def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

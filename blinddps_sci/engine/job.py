@@ -110,8 +110,8 @@ class Job:
 
     @property
     def batch(self) -> int:
-        """Draws that are made at once: one by one on the processor, which is faster for its caches."""
-        if self.device.type == "cpu":
+        """Draws that are made at once: one by one on the processor, for its caches, and of a burst."""
+        if self.device.type == "cpu" or (self.frames is not None and self.config.sampler == "split"):
             return 1
         return max(self.draws, self.config.chains) if self.estimates else self.draws
 

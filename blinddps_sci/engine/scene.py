@@ -28,6 +28,7 @@ __all__ = [
     "chain_sampler",
     "first_image",
     "node_windows",
+    "plane_stream",
     "read_scene",
     "round_kernel",
 ]
@@ -115,8 +116,7 @@ def read_scene(job: Job, number: int) -> Scene:
     """
     unit = job.plan.unit_at(number)
     tiles = job.plan.tiles(unit)
-    index = job.index(unit.plane)
-    window = read_window(job.dataset, index, *unit.data.slices)
+    window = read_window(job.dataset, job.index(unit.plane), *unit.data.slices)
     data = torch.from_numpy(window.data).to(job.device)[None, None]
     likelihood = job.noise.likelihood(window, job.device)
     single = job.config.psf == "shared" or job.known_psf is not None or len(tiles) == 1
@@ -132,10 +132,15 @@ def read_scene(job: Job, number: int) -> Scene:
         sampler=chain_sampler(
             job, likelihood, data, Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
         ),
-        stream=Stream(
-            job.config.seed, frame=index.get("t", 0) * _SLICES + index.get("z", 0), channel=index.get("c", 0)
-        ),
+        stream=plane_stream(job, unit),
     )
+
+
+def plane_stream(job: Job, unit: Unit) -> Stream:
+    """Return the identity of a unit's plane, for the noise."""
+    index = job.index(unit.plane)
+    frame = index.get("t", 0) * _SLICES + index.get("z", 0)
+    return Stream(job.config.seed, frame=frame, channel=index.get("c", 0))
 
 
 def chain_sampler(job: Job, likelihood: Likelihood, data: Tensor, split: Split) -> Sampler:

@@ -184,10 +184,8 @@ class ResultStore:
 
         Parameters
         ----------
-        frame : int
-            Which frame.
-        iy, ix : int or slice
-            Which nodes.
+        frame, iy, ix : int, int or slice, int or slice
+            Which frame, which nodes.
         displacement : array_like, (n_y, n_x, 2)
             (dy, dx) in pixels.
 

@@ -12,6 +12,7 @@ import zarr
 from astropy.io import fits
 
 import blinddps_sci
+from blinddps_sci.engine.budget import cost
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.restore import verify
 from blinddps_sci.engine.unit import run_unit
@@ -139,6 +140,14 @@ def test_workers_give_the_same_burst(burst, frames: np.ndarray, digests, tmp_pat
     blinddps_sci.restore(frames, together, workers=2, **burst)
     assert digests(alone) == digests(together)
     assert open_result(alone).array("scale0/image").shape == (44, 50)
+
+
+def test_the_cost_grows_with_the_frames(burst_job, frames: np.ndarray) -> None:
+    few, many = (cost(burst_job(np.concatenate([frames] * n))) for n in (1, 8))
+    assert many.memory_bytes > 3 * few.memory_bytes
+    assert many.evaluations == few.evaluations > 0
+    assert many.files is not None
+    assert many.files > few.files
 
 
 def test_presets_are_those_of_bursts() -> None:

@@ -62,7 +62,7 @@ def test_the_image_is_drawn_with_kernels_about_the_agreed_ones(
     assert all(isinstance(operator, Given) for operator in operators)
     assert torch.equal(torch.cat([operator.known["kernel"] for operator in operators]), field.draws(3))
     np.testing.assert_array_equal(result.kernels[0], field.mean)
-    np.testing.assert_array_equal(result.kernels_std, field.std)
+    np.testing.assert_array_equal(result.kernels_std[0], field.std)
 
 
 def test_the_two_phases_share_no_noise(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
