@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.refinement import RESTART, grids, grouped, members
+from blinddps_sci.engine.refinement import RESTART, grids, grouped, members, representatives
 from blinddps_sci.engine.registration import Registration, register, register_patches
 from blinddps_sci.engine.scene import (
     HEADROOM,
@@ -64,7 +64,7 @@ _PITCH = 256
 """Distance at which the noise of neighbouring nodes is drawn: the side of the largest kernel."""
 
 _UNLIKE = 0.5
-"""A frame is left out if its correlation with the registered mean is less than this share of the median."""
+"""A frame is left out if its correlation with the others is less than this share of the median."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | 
     if not usable.size:
         return UnitResult.nothing(job, unit, _in_all(window.mask))
     scene = _posed(job, unit, tiles, window, usable)
-    draws = list(_chain(job, scene, callback))
+    draws = _chain(job, scene, callback)
     if any(draw.status is not Status.COMPLETE for draw in draws):
         raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
     return _collected(job, scene, draws)
@@ -135,7 +135,7 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
         None if window.variance is None else window.variance[chosen],
         window.mask[chosen],
     )
-    margin = (job.plan.kernel_size + 1) // 2
+    margin = job.plan.margin
     node_y, node_x = _nodes(job, unit, tiles)
     height, width = unit.data.shape
     places = np.stack(np.meshgrid(node_y, node_x, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -181,7 +181,7 @@ def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.fl
 def _operator(job: Job, scene: _Scene, grid: tuple[int, int]) -> Burst:
     """Return how the frames come about, with a grid of kernels for each."""
     windows = grouped(node_windows(scene.unit, scene.tiles), *scene.nodes, grid)
-    return Burst(windows, (job.plan.kernel_size + 1) // 2, scene.grid, job.plan.reach, len(scene.used))
+    return Burst(windows, job.plan.margin, scene.grid, job.plan.reach, len(scene.used))
 
 
 def _image(job: Job, scene: _Scene) -> Unknown:
@@ -200,8 +200,7 @@ def _image(job: Job, scene: _Scene) -> Unknown:
 def _kernel(job: Job, scene: _Scene, grid: tuple[int, int]) -> Unknown:
     size = job.plan.kernel_size
     physical = KernelMap(centred=True, power=job.kernel_power)
-    _, first = np.unique(members(*scene.nodes, grid), return_index=True)
-    places = [scene.tiles[n].index for n in first]
+    places = [scene.tiles[n].index for n in representatives(*scene.nodes, grid)]
     return Unknown(
         PlanewisePrior(job.kernel_prior),
         (len(scene.used) * len(places), size, size),
@@ -241,8 +240,7 @@ def _renewed(
 ) -> dict[str, Unknown]:
     """Return the unknowns as they go on from a draw with a coarser grid of kernels, or the same."""
     start = {name: state[0] for name, state in states.items()}
-    _, first = np.unique(members(*scene.nodes, grid), return_index=True)
-    parents = members(*scene.nodes, before)[first]
+    parents = members(*scene.nodes, before)[representatives(*scene.nodes, grid)]
     kernels = start["kernel"].reshape(len(scene.used), -1, *start["kernel"].shape[-2:])[:, parents]
     start["kernel"] = kernels.reshape(1, -1, *kernels.shape[-2:])
     return {

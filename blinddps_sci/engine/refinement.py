@@ -12,7 +12,7 @@ from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.operators.blur import NodeWindow
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["RESTART", "burst_steps", "grids", "grouped", "members"]
+__all__ = ["RESTART", "burst_steps", "grids", "grouped", "members", "representatives"]
 
 RESTART = 6
 """Steps of every refinement, and from one draw of a burst to the next."""
@@ -34,16 +34,26 @@ def grids(rows: int, columns: int) -> list[tuple[int, int]]:
 
 def members(rows: int, columns: int, grid: tuple[int, int]) -> NDArray[np.intp]:
     """Return which of a grid's kernels each node has, (rows * columns,)."""
-    row, column = (np.arange(n) * count // n for n, count in zip((rows, columns), grid, strict=True))
+    row, column = _groups(rows, columns, grid)
     return np.add.outer(row * grid[1], column).ravel()
 
 
 def grouped(windows: list[NodeWindow], rows: int, columns: int, grid: tuple[int, int]) -> list[NodeWindow]:
     """Return the windows of a grid's kernels: the sums of those of the nodes, which are given row by row."""
-    row, column = (np.arange(n) * count // n for n, count in zip((rows, columns), grid, strict=True))
+    row, column = _groups(rows, columns, grid)
     y = [_joined([(w.y0, w.wy) for w in _picked(windows[::columns], row, i)]) for i in range(grid[0])]
     x = [_joined([(w.x0, w.wx) for w in _picked(windows[:columns], column, j)]) for j in range(grid[1])]
     return [NodeWindow(y0, x0, wy, wx) for y0, wy in y for x0, wx in x]
+
+
+def representatives(rows: int, columns: int, grid: tuple[int, int]) -> NDArray[np.intp]:
+    """Return the first node of each of a grid's kernels, (grid[0] * grid[1],)."""
+    return np.asarray(np.unique(members(rows, columns, grid), return_index=True)[1])
+
+
+def _groups(rows: int, columns: int, grid: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which row and which column of a grid each row and column of nodes belongs to."""
+    return np.arange(rows) * grid[0] // rows, np.arange(columns) * grid[1] // columns
 
 
 def _picked(windows: list[NodeWindow], groups: NDArray[np.intp], group: int) -> list[NodeWindow]:

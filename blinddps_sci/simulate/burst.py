@@ -227,9 +227,9 @@ def simulate_burst(
         raise InputError(f"scene of shape {flux.shape}: give one image (H, W)")
     size = check_size(size)
     frames = int(check_between("frames", frames, 1))
-    spacing = check_between("spacing", spacing, 4.0, open_low=True, unit="pixels")
-    sigma = check_between("sigma", sigma, 0.0)
-    scintillation = check_between("scintillation", scintillation, 0.0, 1.0)
+    check_between("spacing", spacing, 4.0, open_low=True, unit="pixels")
+    check_between("sigma", sigma, 0.0)
+    check_between("scintillation", scintillation, 0.0, 1.0)
     shape = (flux.shape[0] - 2 * size, flux.shape[1] - 2 * size)
     if min(shape) < 2:
         raise InputError(f"scene {flux.shape} for kernels of {size}: give more than {2 * size + 2} pixels")
@@ -239,13 +239,8 @@ def simulate_burst(
     seen = np.stack([_seen(flux, kernels[f], tilt[f], lines, positions, shape) for f in range(frames)])
     gain = 1.0 + scintillation * rng.standard_normal((frames, 1, 1))
     noisy = gain * seen + sigma * rng.standard_normal(seen.shape)
-    return Burst(
-        frames=noisy.astype(np.float32),
-        scene=flux[size:-size, size:-size].astype(np.float32),
-        kernels=kernels,
-        tilt=tilt,
-        positions=positions,
-    )
+    inner = flux[size:-size, size:-size].astype(np.float32)
+    return Burst(noisy.astype(np.float32), inner, kernels, tilt, positions)
 
 
 def _optics(

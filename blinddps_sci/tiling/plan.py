@@ -148,7 +148,12 @@ class Plan:
     @property
     def halo(self) -> int:
         """Pixels by which a canvas exceeds its data on each side: half a kernel and the reach."""
-        return (self.kernel_size + 1) // 2 + self.reach
+        return self.margin + self.reach
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which kernels reach beyond the data on each side: half a kernel, rounded up."""
+        return (self.kernel_size + 1) // 2
 
     @property
     def axes(self) -> tuple[Axis, Axis]:
