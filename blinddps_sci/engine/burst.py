@@ -7,6 +7,7 @@ each further draw begins where the last has ended, with as much noise added as l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ from blinddps_sci.engine.scene import (
     plane_stream,
     round_kernel,
 )
+from blinddps_sci.engine.seeing import blur_width
 from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import Window, read_window
@@ -60,6 +62,9 @@ _ITERATIONS, _TOLERANCE = 40, 0.02
 _SHIFT_NOISE = 0.3
 """Standard deviation of the displacement of a tile that registration measures, pixels."""
 
+_NARROWEST = 2.0
+"""Least full width at half maximum of the kernels with which a chain begins, pixels."""
+
 _PITCH = 256
 """Distance at which the noise of neighbouring nodes is drawn: the side of the largest kernel."""
 
@@ -78,6 +83,7 @@ class _Scene:
     data: Tensor
     likelihood: Likelihood
     registered: Registration
+    blur: float
     grid: TiltGrid
     field: TiltField
     stream: Stream
@@ -140,7 +146,7 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
     height, width = unit.data.shape
     places = np.stack(np.meshgrid(node_y, node_x, indexing="ij"), axis=-1).reshape(-1, 2)
     boxes = [tile.box.intersect(unit.data).within(unit.data).slices for tile in tiles]
-    patches = register_patches(filled[used], registered, boxes)
+    patches = register_patches(registered, boxes)
     return _Scene(
         unit=unit,
         tiles=tiles,
@@ -149,6 +155,7 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
         data=torch.from_numpy(part.data).to(job.device)[None],
         likelihood=job.noise.likelihood(part, job.device),
         registered=registered,
+        blur=_blur(registered),
         grid=TiltGrid(
             list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin)
         ),
@@ -169,6 +176,11 @@ def _chosen(frames: NDArray[np.float32], keep: float) -> tuple[NDArray[np.intp],
     sharpest = alike[np.argsort(-found.sharpness[alike], kind="stable")[:count]]
     used = np.sort(sharpest)
     return used, found if len(used) == len(frames) else register(frames[used])
+
+
+def _blur(registered: Registration) -> float:
+    """Return the full width at half maximum of the kernels with which the chain begins, pixels."""
+    return max(blur_width(registered.moved), _NARROWEST) if len(registered.moved) > 1 else math.inf
 
 
 def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -205,7 +217,7 @@ def _kernel(job: Job, scene: _Scene, grid: tuple[int, int]) -> Unknown:
         PlanewisePrior(job.kernel_prior),
         (len(scene.used) * len(places), size, size),
         physical=physical,
-        start=physical.inverse(round_kernel(size).to(job.device)),
+        start=physical.inverse(round_kernel(size, scene.blur).to(job.device)),
         sites=tuple(
             Site(y * _PITCH, x * _PITCH, component=int(frame)) for frame in scene.used for y, x in places
         ),

@@ -37,10 +37,10 @@ from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 7
+ALGORITHM = 8
 """Raised whenever the same configuration would give another answer."""
 
-_WIDENED = 2.5
+_WIDENED = 2.0
 """Range of the stretch of a burst over that of its blurred data: its scene has more contrast than they."""
 
 _SAMPLE_SIDE = 1024

@@ -27,8 +27,10 @@ class Registration:
     ----------
     tilt : ndarray, (F, 2)
         Pixels (dy, dx): at p a frame sees the mean's p + tilt. The frames' mean is zero.
+    moved : ndarray, (F, h, w)
+        The frames, each moved back.
     mean : ndarray, (h, w)
-        Mean of the frames, each moved back.
+        Their mean.
     alike : ndarray, (F,)
         Correlation of each frame, moved back, with the sum of the others at equal contrast; one of a single
         frame, zero of one without contrast.
@@ -37,6 +39,7 @@ class Registration:
     """
 
     tilt: NDArray[np.float64]
+    moved: Frames
     mean: Frames
     alike: NDArray[np.float64]
     sharpness: NDArray[np.float64]
@@ -55,30 +58,27 @@ def register(frames: Frames) -> Registration:
     energy = np.array([_gradient_energy(frame) for frame in (*frames, mean)])
     return Registration(
         tilt=tilt,
+        moved=moved,
         mean=mean,
         alike=_alike(moved),
         sharpness=energy[:-1] / max(energy[-1], np.finfo(float).tiny),
     )
 
 
-def register_patches(
-    frames: Frames, found: Registration, boxes: Sequence[tuple[slice, slice]]
-) -> NDArray[np.float64]:
+def register_patches(found: Registration, boxes: Sequence[tuple[slice, slice]]) -> NDArray[np.float64]:
     """Return how parts of the frames are displaced, (F, 2, N) pixels with a mean over the frames of zero.
 
     Parameters
     ----------
-    frames : ndarray, (F, h, w)
     found : Registration
-        Of the same frames.
+        Of the frames.
     boxes : sequence of (slice, slice), length N
         The parts, rows and columns.
     """
-    result = np.empty((len(frames), 2, len(boxes)))
-    for f, frame in enumerate(frames):
-        moved = _moved(frame, found.tilt[f])
+    result = np.empty((len(found.moved), 2, len(boxes)))
+    for f, frame in enumerate(found.moved):
         for n, box in enumerate(boxes):
-            result[f, :, n] = found.tilt[f] + _displacement(found.mean[box], moved[box])
+            result[f, :, n] = found.tilt[f] + _displacement(found.mean[box], frame[box])
     result -= result.mean(axis=0)
     return result
 

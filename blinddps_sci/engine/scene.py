@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,7 @@ _DETAIL = 0.3
 narrow, with more too wide, the more so the larger the image; chosen on images held out from training."""
 
 _FIRST_WIDTH = 0.1
+_FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Standard deviation of the first kernel, as a share of its side."""
 
 _SLICES = 65536
@@ -210,10 +212,19 @@ def first_image(job: Job, data: np.ndarray) -> Tensor:
     return guess.clamp(*HEADROOM)[None, None].to(job.device)
 
 
-def round_kernel(size: int) -> Tensor:
-    """Return a broad Gaussian kernel (1, 1, K, K), where the chains begin."""
+def round_kernel(size: int, width: float = math.inf) -> Tensor:
+    """Return a Gaussian kernel (1, 1, K, K), where the chains begin: broad, or as wide as asked for.
+
+    Parameters
+    ----------
+    size : int
+        K.
+    width : float
+        Full width at half maximum, pixels; it is cut off at that of the broad kernel.
+    """
     offsets = torch.arange(size) - size // 2
-    line = torch.exp(-0.5 * (offsets / (_FIRST_WIDTH * size)) ** 2)
+    deviation = min(_FIRST_WIDTH * size, width / _FULL_WIDTH)
+    line = torch.exp(-0.5 * (offsets / deviation) ** 2)
     return (line[:, None] * line)[None, None] / line.sum() ** 2
 
 

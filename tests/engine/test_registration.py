@@ -35,7 +35,7 @@ def test_patches_find_what_is_displaced_in_its_own_way(picture: np.ndarray) -> N
     frames = displaced(picture, np.array([[2.0, -1.0], [-2.0, 1.0]]))
     boxes = [(slice(0, 40), slice(0, 80)), (slice(40, 80), slice(0, 80))]
     frames[0, 40:] = shift(frames[0], (0, -1.0), order=3)[40:]  # sees what is one pixel further right
-    patches = register_patches(frames, register(frames), boxes)
+    patches = register_patches(register(frames), boxes)
     assert patches.shape == (2, 2, 2)
     assert patches[0, 1, 1] - patches[0, 1, 0] == pytest.approx(0.5, abs=0.15)  # half, of the mean of two
     np.testing.assert_allclose(patches.mean(axis=0), 0, atol=1e-12)

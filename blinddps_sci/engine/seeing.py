@@ -1,0 +1,82 @@
+"""How wide the kernels of a burst are, told by its frames before anything is restored.
+
+Frames that lie on each other differ by their kernels alone. What speckles hold differs from frame to frame;
+what all kernels share, the part of the light that stays together, does not. The frequency at which the frames
+begin to differ is therefore that of the blur, whatever the scene is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+__all__ = ["blur_width"]
+
+Array = NDArray[np.floating[Any]]
+
+_SHARED = 0.42
+"""Full width at half maximum of the mean kernel, times the frequency at which frames share half their power.
+
+Simulated exposures without tilt have 0.39 to 0.55 for D / r0 from 3 to 10 and four telescopes."""
+
+_SEEN = 0.6
+"""The same for the frequency beyond which there is noise alone, of frames that are alike all the way."""
+
+_FLOOR = 0.5
+"""Cycles per pixel from which on, in the corners of the spectrum, there is noise alone."""
+
+
+def blur_width(frames: Array) -> float:
+    """Return the full width at half maximum of the mean kernel, pixels; infinity if there is only noise.
+
+    Parameters
+    ----------
+    frames : ndarray, (F, h, w)
+        At least two, finite everywhere, laid on each other.
+
+    References
+    ----------
+    O. von der Luehe, "Estimating Fried's parameter from a time series of an arbitrary resolved object imaged
+    through atmospheric turbulence", J. Opt. Soc. Am. A 1, 510 (1984), doi:10.1364/JOSAA.1.000510 (the
+    spectral ratio).
+    """
+    frequency, shared, power, noise = _spectra(frames)
+    seen = power > noise
+    # From the first frequency without signal on, what looks like signal is chance.
+    end = len(seen) if seen.all() else int(np.argmin(seen))
+    if end == 0:
+        return float("inf")
+    ratio = shared[:end] / power[:end]
+    below = np.flatnonzero(ratio < 0.5)
+    if below.size == 0:
+        return _SEEN / float(frequency[end - 1])
+    i = int(below[0])
+    if i == 0:
+        return _SHARED / float(frequency[0])
+    part = (ratio[i - 1] - 0.5) / (ratio[i - 1] - ratio[i])
+    return _SHARED / float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
+
+
+def _spectra(frames: Array) -> tuple[Array, Array, Array, float]:
+    """Return, by frequency (cycles per pixel), the power that frames share, their power and that of noise."""
+    count, height, width = frames.shape
+    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    level = np.average(frames.mean(axis=0), weights=window)
+    spectra = fft.rfft2((frames - level) * window)
+    own = (np.abs(spectra) ** 2).mean(axis=0)
+    mean = np.abs(spectra.mean(axis=0)) ** 2
+    frequency = np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None])
+    noise = float(own[frequency >= _FLOOR].mean())
+    # Without bias: the mean of a few frames still has a part of what is not shared.
+    shared = (count * mean - own) / (count - 1)
+    bins = np.arange(1, min(height, width) // 2) / min(height, width)
+    place = np.digitize(frequency.ravel(), bins)
+    number = np.maximum(np.bincount(place, minlength=len(bins) + 1), 1)
+
+    def radial(values: Array) -> Array:
+        return np.asarray(np.bincount(place, values.ravel(), minlength=len(bins) + 1) / number)[1:-1]
+
+    return radial(frequency), radial(shared), radial(own - noise), noise
