@@ -21,7 +21,7 @@ from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.simulate import random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
 
-__all__ = ["DOMAINS", "FAMILIES", "NOISES", "PSF_SIZE", "Case", "cases"]
+__all__ = ["DOMAINS", "FAMILIES", "NOISES", "PSF_SIZE", "Case", "cases", "sharp_images"]
 
 DOMAINS = ("astro", "micro", "generic")
 """Labels of the image prior that have cases."""
@@ -137,6 +137,21 @@ def cases(
         _sources(folder) if held_out is None else _held_out_sources(folder, held_out, size + PSF_SIZE - 1)
     )
     return _cases(sources, count, size, seed, noises)
+
+
+def sharp_images(folder: Path | None, side: int, domain: str = "generic") -> list[tuple[str, np.ndarray]]:
+    """Return the names and the images on [0, 1] of a domain that are at least ``side`` pixels on each side.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    read = ((source.name, _sharp(source.load(), side)) for source in _sources(folder).get(domain, []))
+    found = [(name, image) for name, image in read if image is not None]
+    if not found:
+        raise InputError(f"no {domain} image is at least {side} pixels on each side; lower --size")
+    return found
 
 
 def _cases(

@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from blinddps_sci.bench import QUALITY_METHODS
 from blinddps_sci.bench.cases import Case, cases
-from blinddps_sci.bench.methods import Overrides, network_digests, parse_methods, run_method
+from blinddps_sci.bench.methods import Outcome, Overrides, network_digests, parse_methods, run_method
 from blinddps_sci.bench.score import score_image, score_kernel, score_std
 from blinddps_sci.bench.table import draw_costs, mark_headroom, summarise
 from blinddps_sci.errors import BlindDpsError, ConfigError, InputError, OutputError
 
-__all__ = ["check_written", "run_quality", "write_json"]
+__all__ = ["Row", "check_written", "compare", "run_quality", "write_json"]
 
 Row = dict[str, Any]
 
@@ -95,19 +95,52 @@ def run_quality(
         **asdict(overrides),
         "networks": network_digests(),
     }
+
+    def run(name: str, case: Case) -> Outcome:
+        return run_method(name, case, overrides, seed)
+
+    rows = compare(made, names, count, run, settings, json, resume)
+    if plot is not None:
+        draw_costs(summarise(rows), plot)
+    return rows
+
+
+def compare(
+    made: Iterable[Case],
+    names: Sequence[str],
+    count: int,
+    run: Callable[[str, Case], Outcome],
+    settings: dict[str, Any],
+    json: Path | None,
+    resume: bool,
+) -> list[Row]:
+    """Run methods on cases and return one row for each pair, as `run_quality` does.
+
+    Parameters
+    ----------
+    made : iterable of Case
+    names : sequence of str
+        Of the methods.
+    count : int
+        How many cases there are at most.
+    run : callable
+        From a method's name and a case to what it finds.
+    settings : dict
+        What a file to go on from has to have been made with.
+    json, resume
+        As of `run_quality`.
+    """
     rows = _earlier(json, resume, settings)
     done = {(row["case"], row["method"]) for row in rows}
     for case, name in _pairs(made, names, count):
         if (case.number, name) not in done:
-            rows.append(_row(case, name, overrides, seed))
+            rows.append(_row(case, name, run))
             _keep(json, settings, rows)
     if not rows:
         raise InputError("no image gives an input of 18 to 30 dB; give other images or another --size")
     order = {name: place for place, name in enumerate(dict.fromkeys([*names, *(r["method"] for r in rows)]))}
     rows.sort(key=lambda row: (row["case"], order[row["method"]]))
     _keep(json, settings, rows)
-    if plot is not None:
-        draw_costs(summarise(rows), plot)
     return rows
 
 
@@ -121,7 +154,7 @@ def _pairs(made: Iterable[Case], names: Sequence[str], count: int) -> Iterator[t
                 bar.update()
 
 
-def _row(case: Case, name: str, overrides: Overrides, seed: int) -> Row:
+def _row(case: Case, name: str, run: Callable[[str, Case], Outcome]) -> Row:
     """Run a method on a case and score it."""
     row: Row = {
         "case": case.number,
@@ -135,7 +168,7 @@ def _row(case: Case, name: str, overrides: Overrides, seed: int) -> Row:
     }
     begin = time.perf_counter()
     try:
-        found = run_method(name, case, overrides, seed)
+        found = run(name, case)
         row["seconds"] = round(time.perf_counter() - begin, 3)
         row |= score_image(found.image, case.truth) | {"chi2": found.chi2}
         if found.kernel is not None:

@@ -75,6 +75,15 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     burst.add_argument("--json", type=Path, help="file for the numbers")
     burst.add_argument("--pictures", type=Path, metavar="FOLDER", help="keep what is found, as npz")
     burst.set_defaults(command=_bench_costs, kind="turbulence")
+    single = kinds.add_parser("single-frame", help="the published problem of turbulence, with ablations")
+    single.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
+    single.add_argument("--images", dest="count", type=int, default=8, help="how many")
+    single.add_argument("--size", type=int, default=128, help="side of the frames, pixels")
+    single.add_argument("--steps", type=int, default=1000)
+    single.add_argument("--seed", type=int, default=0)
+    single.add_argument("--json", type=Path, help="file for the numbers")
+    single.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    single.set_defaults(command=_bench_single_frame)
     scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
     scale.add_argument("what", choices=SCALE_KINDS)
     scale.add_argument("--json", type=Path, help="file for the numbers")
@@ -105,6 +114,13 @@ def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
             raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
         planes = held_out_planes(data)
     print(format_table(run_quality(data=data, held_out=planes, **options)))
+
+
+def _bench_single_frame(**options: Any) -> None:
+    from blinddps_sci.bench.single_frame import run_single_frame
+    from blinddps_sci.bench.table import format_table
+
+    print(format_table(run_single_frame(**options)))
 
 
 def _bench_scale(what: str, json: Path | None, costs: Path | None) -> None:

@@ -85,6 +85,7 @@ class _Scene:
     registered: Registration
     blur: float
     grid: TiltGrid
+    tilts: TiltGrid
     field: TiltField
     stream: Stream
 
@@ -147,6 +148,7 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
     places = np.stack(np.meshgrid(node_y, node_x, indexing="ij"), axis=-1).reshape(-1, 2)
     boxes = [tile.box.intersect(unit.data).within(unit.data).slices for tile in tiles]
     patches = register_patches(registered, boxes)
+    grid = TiltGrid(list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin))
     return _Scene(
         unit=unit,
         tiles=tiles,
@@ -156,9 +158,8 @@ def _posed(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window, usable
         likelihood=job.noise.likelihood(part, job.device),
         registered=registered,
         blur=_blur(registered),
-        grid=TiltGrid(
-            list(node_y + margin), list(node_x + margin), (height + 2 * margin, width + 2 * margin)
-        ),
+        grid=grid,
+        tilts=job.tilt_model.grid(grid),
         field=TiltField.fitted(patches, places, _SHIFT_NOISE),
         stream=plane_stream(job, unit),
     )
@@ -193,7 +194,7 @@ def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.fl
 def _operator(job: Job, scene: _Scene, grid: tuple[int, int]) -> Burst:
     """Return how the frames come about, with a grid of kernels for each."""
     windows = grouped(node_windows(scene.unit, scene.tiles), *scene.nodes, grid)
-    return Burst(windows, job.plan.margin, scene.grid, job.plan.reach, len(scene.used))
+    return Burst(windows, job.plan.margin, scene.tilts, job.plan.reach, len(scene.used))
 
 
 def _image(job: Job, scene: _Scene) -> Unknown:
@@ -225,14 +226,15 @@ def _kernel(job: Job, scene: _Scene, grid: tuple[int, int]) -> Unknown:
 
 
 def _tilt(job: Job, scene: _Scene) -> Unknown:
-    prior = scene.field.prior(scene.grid.node_y, scene.grid.node_x, job.device)
+    model, grid = job.tilt_model, scene.tilts
+    physical = TiltMap(model.unit(scene.field), frames=len(scene.used))
     start = torch.from_numpy(scene.registered.tilt.astype(np.float32)).reshape(1, -1, 1, 1)
     return Unknown(
-        PlanewisePrior(prior, channels=2),
-        (2 * len(scene.used), *scene.nodes),
-        physical=TiltMap(frames=len(scene.used)),
-        clamp=None,
-        start=start.expand(1, -1, *scene.nodes).to(job.device),
+        PlanewisePrior(model.on(grid, scene.field, job.device), channels=2),
+        (2 * len(scene.used), *grid.grid),
+        physical=physical,
+        clamp=None if model.reach is None else (-1.0, 1.0),
+        start=physical.inverse(start.expand(1, -1, *grid.grid).to(job.device)),
         sites=tuple(Site(component=2 * int(frame) + axis) for frame in scene.used for axis in (0, 1)),
     )
 
@@ -240,7 +242,13 @@ def _tilt(job: Job, scene: _Scene) -> Unknown:
 def _unknowns(job: Job, scene: _Scene, grid: tuple[int, int]) -> dict[str, Unknown]:
     """Return what is unknown, with a grid of kernels for each frame, as a chain begins."""
     found = {"image": _image(job, scene), "kernel": _kernel(job, scene, grid), "tilt": _tilt(job, scene)}
-    return {name: replace(each, noise_range=(_FIRST[name], _LAST)) for name, each in found.items()}
+    return {name: _annealed(each, _FIRST[name]) for name, each in found.items()}
+
+
+def _annealed(unknown: Unknown, first: float) -> Unknown:
+    """Return the unknown with the noise of its first step, which of tilts is in pixels."""
+    unit = unknown.physical.scale if isinstance(unknown.physical, TiltMap) else 1.0
+    return replace(unknown, noise_range=(first / unit, _LAST / unit))
 
 
 def _renewed(
@@ -256,8 +264,7 @@ def _renewed(
     kernels = start["kernel"].reshape(len(scene.used), -1, *start["kernel"].shape[-2:])[:, parents]
     start["kernel"] = kernels.reshape(1, -1, *kernels.shape[-2:])
     return {
-        name: replace(each, start=start[name], noise_range=(_RENEWED[name], _LAST))
-        for name, each in unknowns.items()
+        name: _annealed(replace(each, start=start[name]), _RENEWED[name]) for name, each in unknowns.items()
     }
 
 
@@ -316,7 +323,7 @@ def _collected(job: Job, scene: _Scene, draws: list[Posterior]) -> UnitResult:
     samples = {name: torch.cat([draw.samples[name][:, 0] for draw in draws]) for name in operator.inputs}
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)
     kernels = torch.stack(torch.split(samples["kernel"], tiles, dim=1), dim=1)
-    tilts = torch.stack(torch.split(samples["tilt"], 2, dim=1), dim=1)
+    tilts = job.tilt_model.at(scene.grid, torch.stack(torch.split(samples["tilt"], 2, dim=1), dim=1))
     mask, level = _in_all(scene.window.mask), job.noise.saturation
     saturated = np.zeros_like(mask) if level is None else ~_in_all(scene.window.data < level) & ~mask
     return UnitResult(

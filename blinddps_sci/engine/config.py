@@ -79,7 +79,10 @@ class RestoreConfig(BaseModel):
         "all", description="turbulence: restore one scene from all frames, or each frame alone"
     )
     keep: float = Field(1.0, gt=0, le=1, description="share of a burst's frames to use, the sharpest")
-    tilt_prior: Literal["physical"] = Field("physical", description="prior of the tilts of turbulence")
+    tilt_prior: str = Field(
+        "physical",
+        description="prior of tilts: physical, shipped (its network), weights, published or uniform",
+    )
     reach: int = Field(12, ge=4, le=256, description="largest displacement by turbulence, pixels")
     prior: str = Field(
         "generic", description="domain label (astro, micro, generic, unlabelled), weights, or gaussian"

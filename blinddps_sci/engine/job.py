@@ -26,6 +26,7 @@ from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.engine.places import index_of
 from blinddps_sci.engine.refinement import burst_steps
+from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
@@ -69,6 +70,8 @@ class Job:
         The PSF of a non-blind problem.
     kernel_power : 1 or 2
         Whether the kernel prior's domain is of kernels or of their amplitudes.
+    tilt_model : TiltModel
+        What is known of the tilts of turbulence.
     weights : mapping of str to str
         Digest of each network's weights, and of a known PSF.
     device : torch.device
@@ -84,6 +87,7 @@ class Job:
     kernel_prior: Prior
     known_psf: np.ndarray | None
     kernel_power: Literal[1, 2]
+    tilt_model: TiltModel
     weights: Mapping[str, str]
     device: torch.device
 
@@ -240,6 +244,24 @@ def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, di
     return _tuned(network, config, device), {"image": card.sha256}
 
 
+def _tilt_model(config: RestoreConfig, device: torch.device) -> tuple[TiltModel, dict[str, str]]:
+    """Return the tilts' prior, and the digest of its weights if it has any.
+
+    Raises
+    ------
+    PriorError
+        If there is none of that name.
+    """
+    if config.model == "blur" or config.tilt_prior == "physical":
+        return TiltModel(), {}
+    if config.tilt_prior == "uniform":
+        return TiltModel.uniform(config.reach), {}
+    name = "tilt-published" if config.tilt_prior == "published" else config.tilt_prior
+    network, card = load_prior(name, "tilt")
+    relative = card.domain == "relative"
+    return TiltModel.network(_tuned(network, config, device), relative), {"tilt": card.sha256}
+
+
 def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
     """Resolve everything about a restoration before the first step.
 
@@ -279,6 +301,8 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         weights["kernel"] = card.sha256
         kernel_power = 2 if card.domain == "amplitude" else 1
         kernel_prior = _tuned(network, config, device)
+    tilt_model, tilt_weights = _tilt_model(config, device)
+    weights |= tilt_weights
     if resolved is None:
         check_finite(dataset)
         noise = choose_noise(config, dataset, _sample(dataset))
@@ -307,6 +331,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         kernel_prior=kernel_prior,
         known_psf=known_psf,
         kernel_power=kernel_power,
+        tilt_model=tilt_model,
         weights=weights,
         device=device,
     )

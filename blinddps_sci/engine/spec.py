@@ -23,7 +23,7 @@ from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 __all__ = ["Spec", "is_path", "read_spec", "write_spec"]
 
 _STRETCHES = {kind.__name__: kind for kind in (AsinhStretch, LinearStretch)}
-_MAY_BE_FILES = ("prior", "kernel_prior", "psf_file")
+_MAY_BE_FILES = ("prior", "kernel_prior", "tilt_prior", "psf_file")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from blinddps_sci.priors.wrap import Denoiser
 
 __all__ = ["SHIPPED", "find", "load_prior", "shipped"]
 
-SHIPPED: dict[str, str] = {"image": "image-small", "kernel": "kernel-small"}
+SHIPPED: dict[str, str] = {"image": "image-small", "kernel": "kernel-small", "tilt": "tilt-small"}
 """The shipped network of each role."""
 
 

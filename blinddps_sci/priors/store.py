@@ -53,8 +53,9 @@ class PriorCard:
         Of the EDM preconditioning.
     vp_steps : int
         Length of a VP network's schedule.
-    domain : 'linear' or 'amplitude'
-        What [-1, 1] stands for: the unknown itself, or the square root of a kernel.
+    domain : 'linear', 'amplitude' or 'relative'
+        What [-1, 1] stands for: the unknown itself, the square root of a kernel, or tilts in units of twice
+        their standard deviation.
     error : dict, optional
         Fields of the `ErrorTable` measured on held-out examples.
     description, training_data, licence : str
@@ -72,7 +73,7 @@ class PriorCard:
     labels: list[str] = field(default_factory=list)
     sigma_data: float = 0.5
     vp_steps: int = 1000
-    domain: Literal["linear", "amplitude"] = "linear"
+    domain: Literal["linear", "amplitude", "relative"] = "linear"
     error: dict[str, Any] | None = None
     description: str = ""
     training_data: str = "not stated"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from blinddps_sci.simulate.burst import Burst, simulate_burst
 from blinddps_sci.simulate.detector import Exposure, add_gaussian, expose
+from blinddps_sci.simulate.patchwise import patchwise_tilt
 from blinddps_sci.simulate.psf import (
     FAMILIES,
     Pupil,
@@ -56,6 +57,7 @@ __all__ = [
     "microscope_psf",
     "moffat",
     "noll_covariance",
+    "patchwise_tilt",
     "path_kernel",
     "phase_screen",
     "pupil_psf",

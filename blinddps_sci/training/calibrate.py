@@ -19,8 +19,9 @@ from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.images import LABELS, held_out_planes
 from blinddps_sci.training.kernels import amplitudes
+from blinddps_sci.training.tilts import random_tilts
 
-__all__ = ["image_error", "kernel_error"]
+__all__ = ["image_error", "kernel_error", "tilt_error"]
 
 _SIGMAS = np.geomspace(0.01, 8.0, 14)
 _SIDE = 128
@@ -28,8 +29,8 @@ _PER_DOMAIN = 12
 _BANDS = np.linspace(0.0, 0.72, 19)
 _VALUES = np.array([-1.5, -0.99, -0.97, -0.93, -0.85, -0.7, -0.5, -0.2, 0.1, 0.4, 0.7, 2.0])
 _KERNELS = 400
-_KERNEL_SEED = 987_654
-"""The training kernels have the seed 1."""
+_NEW_SEED = 987_654
+"""The kernels and the tilts of training have the seed 1."""
 
 
 def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
@@ -47,14 +48,7 @@ def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
         labels.append(index)
     if not patches:
         raise InputError(f"{data} has no image of {_SIDE} pixels that is held out from training")
-    clean = torch.from_numpy(np.stack(patches)[:, None].astype(np.float32))
-    bands = np.digitize(frequencies(_SIDE, _SIDE), _BANDS) - 1
-    rows = []
-    for sigma in _SIGMAS:
-        error = _errors(denoiser, clean, float(sigma), torch.tensor(labels))[:, 0]
-        power = (torch.fft.rfft2(error, norm="ortho").abs() ** 2).mean(dim=0).numpy()
-        rows.append([float(power[bands == band].mean()) for band in range(len(_BANDS) - 1)])
-    return _table("frequency", _BANDS, rows)
+    return _spectrum(denoiser, np.stack(patches)[:, None].astype(np.float32), _BANDS, torch.tensor(labels))
 
 
 def _by_domain(data: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -69,7 +63,7 @@ def _by_domain(data: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:
     """Measure the error, by the value of the estimate, on kernels simulated anew."""
-    kernels = random_kernels(_KERNELS, size, _KERNEL_SEED)
+    kernels = random_kernels(_KERNELS, size, _NEW_SEED)
     clean = torch.from_numpy(amplitudes(kernels)[:, None])
     rows = []
     for sigma in _SIGMAS:
@@ -85,6 +79,23 @@ def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:
             ]
         )
     return _table("value", _VALUES.clip(-1, 1), rows)
+
+
+def tilt_error(denoiser: Denoiser, size: int, family: str) -> ErrorTable:
+    """Measure the error's spectrum on tilts (2, n, n) simulated anew, of a family of `random_tilts`."""
+    tilts = random_tilts(_KERNELS, size, _NEW_SEED, family)
+    return _spectrum(denoiser, tilts, np.linspace(0.0, 0.72, size // 2 + 1), None)
+
+
+def _spectrum(denoiser: Denoiser, clean: np.ndarray, edges: np.ndarray, labels: Tensor | None) -> ErrorTable:
+    """Measure the power of the error on clean examples (N, C, n, n) between the edges of frequency bands."""
+    bands = np.digitize(frequencies(*clean.shape[-2:]), edges) - 1
+    rows = []
+    for sigma in _SIGMAS:
+        error = _errors(denoiser, torch.from_numpy(clean), float(sigma), labels)
+        power = (torch.fft.rfft2(error, norm="ortho").abs() ** 2).mean(dim=(0, 1)).numpy()
+        rows.append([float(power[bands == band].mean()) for band in range(len(edges) - 1)])
+    return _table("frequency", edges, rows)
 
 
 def _table(kind: str, edges: np.ndarray, rows: list[list[float]]) -> ErrorTable:

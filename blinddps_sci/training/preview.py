@@ -34,8 +34,9 @@ def draw_samples(denoiser: EDMDenoiser, shape: tuple[int, ...], *, steps: int = 
 
 
 def write_preview(denoiser: EDMDenoiser, size: int, path: Path) -> None:
-    """Write a sheet of 4 x 8 samples as a PNG."""
-    samples = draw_samples(denoiser, (32, 1, size, size)).clamp(-1, 1)[:, 0].cpu().numpy()
+    """Write a sheet of 4 x 8 samples as a PNG, of each the first plane."""
+    planes = denoiser.net.config.in_channels
+    samples = draw_samples(denoiser, (32, planes, size, size)).clamp(-1, 1)[:, 0].cpu().numpy()
     framed = np.pad(samples, ((0, 0), (1, 1), (1, 1)), constant_values=1)
     rows = [np.concatenate(list(framed[8 * row : 8 * row + 8]), axis=1) for row in range(4)]
     matplotlib.image.imsave(path, np.concatenate(rows), cmap="gray", vmin=-1, vmax=1)

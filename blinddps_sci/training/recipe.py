@@ -41,11 +41,12 @@ class Recipe:
     ema : float
         Decay of the averaged weights per step.
     examples : int
-        Simulated examples: scenes for an image network, kernels for a kernel network.
+        Simulated examples: scenes, kernels or fields of tilts.
     labels : tuple of str
         Domains that an image network is told.
     families : tuple of str
-        Families of the kernels, out of `blinddps_sci.simulate.FAMILIES`; empty for all of them.
+        Families of the kernels, out of `blinddps_sci.simulate.FAMILIES`, empty for all of them; or the one of
+        the tilts, out of `blinddps_sci.training.tilts.TILT_FAMILIES`.
     """
 
     net: UNetConfig
@@ -98,6 +99,26 @@ RECIPES: dict[str, Recipe] = {
         examples=40_000,
         sigma_mean=-1.0,
         families=("short-exposure", "adaptive", "long-exposure"),
+    ),
+    "tilt-small": Recipe(
+        # One level, because a unit has few nodes along each axis; its attention sees them all.
+        UNetConfig(2, 2, 32, (1,), num_res_blocks=2, **_SMALL),  # type: ignore[arg-type]
+        size=16,
+        batch=128,
+        learning_rate=1e-3,
+        examples=16_000,
+        sigma_mean=-1.5,
+        families=("atmosphere",),
+    ),
+    "tilt-published": Recipe(
+        UNetConfig(2, 2, 24, (1, 2), middle_attention=False, **_SMALL),  # type: ignore[arg-type]
+        size=64,
+        batch=32,
+        learning_rate=1e-3,
+        sigma_data=0.2,
+        examples=1000,
+        sigma_mean=-1.5,
+        families=("published",),
     ),
 }
 """The recipes of the shipped priors."""

@@ -18,20 +18,21 @@ import torch
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.priors.store import PriorCard, load_denoiser, save_denoiser
 from blinddps_sci.simulate import random_kernels
-from blinddps_sci.training.calibrate import image_error, kernel_error
+from blinddps_sci.training.calibrate import image_error, kernel_error, tilt_error
 from blinddps_sci.training.images import Pack
 from blinddps_sci.training.kernels import kernel_batches
 from blinddps_sci.training.loader import Source, load, spread
 from blinddps_sci.training.loop import Trainer
 from blinddps_sci.training.preview import write_preview
 from blinddps_sci.training.recipe import Recipe, load_recipe
+from blinddps_sci.training.tilts import TILT_FAMILIES, random_tilts, tilt_batches
 
 __all__ = ["train"]
 
-Role = Literal["image", "kernel"]
+Role = Literal["image", "kernel", "tilt"]
 
 
-_KERNELS_AT_ONCE = 500
+_AT_ONCE = 500
 
 
 def _images(recipe: Recipe, data: Path, folder: Path, workers: int) -> Source:
@@ -44,18 +45,37 @@ def _images(recipe: Recipe, data: Path, folder: Path, workers: int) -> Source:
     return partial(pack.batches, recipe.batch, recipe.size, large=recipe.large)
 
 
-def _kernels(recipe: Recipe, folder: Path, workers: int) -> Source:
-    stored = folder / "kernels.npy"
+def _simulated(role: Role, recipe: Recipe, folder: Path, workers: int) -> Source:
+    """Return the batches of kernels or tilts, which are simulated once."""
+    stored = folder / f"{role}s.npy"
     if not stored.is_file():
-        starts = range(0, recipe.examples, _KERNELS_AT_ONCE)
-        counts = [min(_KERNELS_AT_ONCE, recipe.examples - start) for start in starts]
-        parts = spread(partial(_some_kernels, recipe.size, recipe.families), counts, starts, workers=workers)
-        np.save(stored, np.concatenate(parts))
-    return partial(kernel_batches, np.load(stored, mmap_mode="r"), recipe.batch)
+        starts = range(0, recipe.examples, _AT_ONCE)
+        counts = [min(_AT_ONCE, recipe.examples - start) for start in starts]
+        draw = _some_tilts if role == "tilt" else _some_kernels
+        np.save(stored, np.concatenate(spread(partial(draw, recipe), counts, starts, workers=workers)))
+    batches = tilt_batches if role == "tilt" else kernel_batches
+    return partial(batches, np.load(stored, mmap_mode="r"), recipe.batch)
 
 
-def _some_kernels(size: int, families: tuple[str, ...], count: int, first: int) -> np.ndarray:
-    return random_kernels(count, size, 1, families or None, first=first).astype(np.float16)
+def _some_kernels(recipe: Recipe, count: int, first: int) -> np.ndarray:
+    return random_kernels(count, recipe.size, 1, recipe.families or None, first=first).astype(np.float16)
+
+
+def _some_tilts(recipe: Recipe, count: int, first: int) -> np.ndarray:
+    return random_tilts(count, recipe.size, 1, _family(recipe), first=first).astype(np.float16)
+
+
+def _family(recipe: Recipe) -> str:
+    """Return the family of a recipe's tilts.
+
+    Raises
+    ------
+    ConfigError
+        If it does not say one.
+    """
+    if len(recipe.families) != 1:
+        raise ConfigError(f"a recipe of tilts has one family, of {', '.join(TILT_FAMILIES)}")
+    return recipe.families[0]
 
 
 def train(
@@ -77,7 +97,7 @@ def train(
 
     Parameters
     ----------
-    role : 'image' or 'kernel'
+    role : 'image', 'kernel' or 'tilt'
         The unknown to denoise.
     folder : Path
         Where checkpoints, log, samples and weights go.
@@ -129,7 +149,7 @@ def train(
     if data is not None and role == "image":
         source = _images(chosen, data, folder, workers)
     else:
-        source = _kernels(chosen, folder, workers)
+        source = _simulated(role, chosen, folder, workers)
     batches = load(source, [0, trainer.step], workers=workers, pinned=device == "cuda")
     weights = folder / f"{Path(name).stem}.safetensors"
 
@@ -139,11 +159,11 @@ def train(
         save_denoiser(weights, trainer.average, card)
 
     trainer.run(batches, minutes, on_save=publish)
-    _calibrate(role, weights, data)
+    _calibrate(role, weights, data, chosen)
     return weights
 
 
-def _calibrate(role: Role, weights: Path, data: Path | None) -> None:
+def _calibrate(role: Role, weights: Path, data: Path | None, recipe: Recipe) -> None:
     """Measure the error of the finished network and write it into its card.
 
     A pack has no held-out images and a small folder may have none, so that a network trained on one
@@ -152,6 +172,8 @@ def _calibrate(role: Role, weights: Path, data: Path | None) -> None:
     denoiser, card = load_denoiser(weights)
     if role == "kernel":
         table = kernel_error(denoiser, card.size)
+    elif role == "tilt":
+        table = tilt_error(denoiser, card.size, _family(recipe))
     elif data is not None and data.is_dir():
         try:
             table = image_error(denoiser, data)
@@ -172,7 +194,7 @@ def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: 
         size=recipe.size,
         labels=list(recipe.labels),
         sigma_data=recipe.sigma_data,
-        domain="amplitude" if role == "kernel" else "linear",
+        domain=_domain(role, recipe),
         description=f"trained with the recipe {name}",
         training_data=training_data,
         licence=licence,
@@ -185,7 +207,16 @@ def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: 
     )
 
 
+def _domain(role: Role, recipe: Recipe) -> Literal["linear", "amplitude", "relative"]:
+    """Return what [-1, 1] stands for."""
+    if role == "kernel":
+        return "amplitude"
+    return "relative" if role == "tilt" and _family(recipe) == "atmosphere" else "linear"
+
+
 def _stated_data(role: str, data: Path | None, recipe: Recipe) -> str:
+    if role == "tilt":
+        return f"{recipe.examples} fields of blinddps_sci.training.tilts: {_family(recipe)}"
     if role == "kernel":
         families = ", ".join(recipe.families) or "all families"
         return f"{recipe.examples} kernels of blinddps_sci.simulate.psf: {families}"

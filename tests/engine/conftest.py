@@ -29,7 +29,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def _write_network(path: Path, role: str, size: int, channels: int = 1) -> str:
+def _write_network(path: Path, role: str, size: int, channels: int = 1, **card: Any) -> str:
     """Write a network whose answer depends on neighbouring pixels; return its path."""
     torch.manual_seed(5)
     config = UNetConfig(
@@ -39,8 +39,8 @@ def _write_network(path: Path, role: str, size: int, channels: int = 1) -> str:
     with torch.no_grad():
         for tensor in net.parameters():
             tensor.add_(0.05 * torch.randn_like(tensor))
-    card = PriorCard(role=role, net=config.as_dict(), parameterisation="edm", size=size)
-    save_denoiser(path, EDMDenoiser(net), card)
+    known = PriorCard(role=role, net=config.as_dict(), parameterisation="edm", size=size, **card)
+    save_denoiser(path, EDMDenoiser(net), known)
     return str(path)
 
 
@@ -58,6 +58,16 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def colour_network(tmp_path: Path) -> str:
     """Path of an image network of three channels."""
     return _write_network(tmp_path / "colour.safetensors", "image", 32, channels=3)
+
+
+@pytest.fixture(scope="session")
+def tilt_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths of networks of tilts by their domain: relative ones at nodes, or pixels at every pixel."""
+    folder = tmp_path_factory.mktemp("tilts")
+    return {
+        domain: _write_network(folder / f"{domain}.safetensors", "tilt", 16, 2, domain=domain)
+        for domain in ("relative", "linear")
+    }
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import zarr
 from astropy.io import fits
 
@@ -15,9 +16,12 @@ import blinddps_sci
 from blinddps_sci.engine.budget import cost
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.restore import verify
+from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.unit import run_unit
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.io.result import open_result
+from blinddps_sci.operators.warp import TiltGrid
+from blinddps_sci.priors.uninformative import UniformPrior
 from blinddps_sci.simulate import PRESETS, simulate_burst
 
 FRAMES = 3
@@ -100,6 +104,41 @@ def test_single_frames_are_scenes_of_their_own(burst_job, frames: np.ndarray) ->
     assert result.kernels.shape[0] == 1
     assert result.tilt is not None
     np.testing.assert_allclose(result.tilt.mean(axis=(-2, -1)), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampler", ["split", "dps"])
+@pytest.mark.parametrize("choice", ["uniform", "relative", "linear"])
+def test_tilts_have_the_prior_that_is_asked_for(
+    burst_job, frames: np.ndarray, tilt_networks: dict[str, str], choice: str, sampler: str
+) -> None:
+    job = burst_job(frames, tilt_prior=tilt_networks.get(choice, choice), sampler=sampler, samples=1)
+    assert ("tilt" in job.weights) == (choice != "uniform")
+    assert job.fingerprint != burst_job(frames, sampler=sampler, samples=1).fingerprint
+    result = run_unit(job, 0)
+    rows, columns = job.plan.nodes()
+    assert result.tilt is not None
+    assert result.tilt.shape == (FRAMES, 2, len(rows), len(columns))
+    assert np.isfinite(result.images).all()
+    assert np.ptp(result.tilt) > 0
+    np.testing.assert_allclose(result.tilt.mean(axis=0), 0, atol=1e-4)
+
+
+def test_tilts_at_every_pixel_are_kept_at_the_kernels_nodes() -> None:
+    nodes = TiltGrid([3.0, 9.6], [2.0, 8.0, 14.0], (13, 17))
+    model = TiltModel.network(UniformPrior(), relative=False)
+    dense = model.grid(nodes)
+    assert dense.grid == (16, 24)
+    field = torch.arange(16.0)[:, None] * 100 + torch.arange(24.0)
+    assert model.at(nodes, field).tolist() == [[302, 308, 314], [1002, 1008, 1014]]
+    torch.testing.assert_close(dense.apply(field), field[:13, :17])
+    sparse = TiltModel()
+    assert sparse.grid(nodes) is nodes
+    assert sparse.at(nodes, field) is field
+
+
+def test_a_tilt_prior_that_is_not_there_is_named(burst_job, frames: np.ndarray) -> None:
+    with pytest.raises(PriorError, match="unknown tilt prior 'sea'; give one of"):
+        burst_job(frames, tilt_prior="sea")
 
 
 @pytest.mark.parametrize("choice", ["all", "single"])

@@ -12,6 +12,7 @@ from blinddps_sci.priors.unet import UNet
 from blinddps_sci.simulate import FAMILIES
 from blinddps_sci.training.images import LABELS
 from blinddps_sci.training.recipe import RECIPES, load_recipe
+from blinddps_sci.training.tilts import TILT_FAMILIES
 
 GOOD = """
 size = 8
@@ -38,10 +39,11 @@ def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None
     recipe = load_recipe(name)
     with torch.device("meta"):
         net = UNet(recipe.net)
-        out = net(torch.empty(2, 1, recipe.size, recipe.size), torch.empty(2))
-    assert out.shape == (2, 1, recipe.size, recipe.size)
+        shape = (2, recipe.net.in_channels, recipe.size, recipe.size)
+        out = net(torch.empty(shape), torch.empty(2))
+    assert out.shape == shape
     assert recipe.net.num_classes == len(recipe.labels)
-    assert set(recipe.families) <= set(FAMILIES)
+    assert set(recipe.families) <= {*FAMILIES, *TILT_FAMILIES}
     if name.startswith("image"):
         assert recipe.labels == LABELS
 
@@ -74,6 +76,6 @@ def test_a_file_that_says_something_else_is_refused(tmp_path: Path, text: str | 
 @pytest.mark.parametrize("name", ["image-large", "absent.toml", "."])
 def test_an_unknown_recipe_lists_what_there_is(name: str) -> None:
     with pytest.raises(
-        ConfigError, match=f"no recipe '{name}'; give one of image-small, kernel-small, kernel-wide or a"
+        ConfigError, match=f"no recipe '{name}'; give one of {', '.join(RECIPES)} or a TOML file"
     ):
         load_recipe(name)
