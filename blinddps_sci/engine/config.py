@@ -70,6 +70,9 @@ class RestoreConfig(BaseModel):
     hdu: int | str | None = Field(None, description="FITS extension: number, name or NAME,VERSION")
     region: str | None = Field(None, description="part of the image: y0:y1,x0:x1")
     channel: int | str | None = Field(None, description="one channel, by number or name")
+    dark: str | None = Field(None, description="file of dark frames, taken off the data")
+    flat: str | None = Field(None, description="file of flat frames, by which the data are divided")
+    bad_pixels: str | None = Field(None, description="file of bad pixels, those that are not zero")
     model: Literal["blur", "turbulence"] = Field(
         "blur",
         description="blur: every frame is an image of its own; "

@@ -15,7 +15,7 @@ from blinddps_sci.engine.config import make_config, read_toml
 from blinddps_sci.engine.driver import Event, continue_run
 from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
-from blinddps_sci.engine.spec import is_path, read_spec
+from blinddps_sci.engine.spec import is_path, open_input, read_spec
 from blinddps_sci.engine.verify import damaged_units, forget
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.io import open_stack
@@ -75,7 +75,7 @@ def prepare_restore(source: Any, options: dict[str, Any]) -> Job:
     options = dict(options)
     file = options.pop("config", None)
     config = make_config({**(read_toml(Path(file)) if file else {}), **options})
-    dataset = open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
+    dataset = open_input(source, config)
     return prepare(dataset, config)
 
 

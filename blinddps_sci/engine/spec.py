@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.config import RestoreConfig, make_config
 from blinddps_sci.engine.job import Job, Resolved, prepare
 from blinddps_sci.engine.photometry import NoiseModel
 from blinddps_sci.engine.run_folder import RunFolder
@@ -20,10 +20,10 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
-__all__ = ["Spec", "is_path", "read_spec", "write_spec"]
+__all__ = ["Spec", "is_path", "open_input", "read_spec", "write_spec"]
 
 _STRETCHES = {kind.__name__: kind for kind in (AsinhStretch, LinearStretch)}
-_MAY_BE_FILES = ("prior", "kernel_prior", "tilt_prior", "psf_file")
+_MAY_BE_FILES = ("prior", "kernel_prior", "tilt_prior", "psf_file", "dark", "flat", "bad_pixels")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,27 @@ class Spec:
         """
         if self.spooled:
             return open_spool(Path(self.source[0]))
-        config = make_config(self.config)
-        source = self.source if len(self.source) > 1 else self.source[0]
-        return open_stack(source, hdu=config.hdu, channel=config.channel, region=config.region)
+        config = make_config({**self.config, **self.files})
+        return open_input(self.source if len(self.source) > 1 else self.source[0], config)
+
+
+def open_input(source: Any, config: RestoreConfig) -> xr.Dataset:
+    """Open what is to be restored: the part, the channel and the calibration that the options say.
+
+    Raises
+    ------
+    InputError
+        As `open_stack`.
+    """
+    return open_stack(
+        source,
+        hdu=config.hdu,
+        channel=config.channel,
+        region=config.region,
+        dark=config.dark,
+        flat=config.flat,
+        bad_pixels=config.bad_pixels,
+    )
 
 
 def is_path(source: Any) -> bool:

@@ -33,6 +33,9 @@ def open_stack(
     hdu: int | str | None = None,
     channel: int | str | None = None,
     region: str | Sequence[Any] | None = None,
+    dark: str | Path | None = None,
+    flat: str | Path | None = None,
+    bad_pixels: str | Path | None = None,
 ) -> xr.Dataset:
     """Open images as a lazy, labelled stack.
 
@@ -49,6 +52,9 @@ def open_stack(
         Position or name on the axis `c`, which it removes.
     region : str or ((y0, y1), (x0, x1)), optional
         Crop, as in ``"0:512,128:640"``: half-open, 0-based, in pixels of the file.
+    dark, flat, bad_pixels : path, optional
+        Files of calibration frames of the whole detector, of any kind that can be opened; see
+        `blinddps_sci.io.calibration`.
 
     Returns
     -------
@@ -79,6 +85,11 @@ def open_stack(
     {'t': 3, 'y': 32, 'x': 32}
     """
     stack = _open(source, hdu)
+    frames = [None if path is None else _open_path(Path(path), None) for path in (dark, flat, bad_pixels)]
+    if any(frame is not None for frame in frames):
+        from blinddps_sci.io.calibration import calibrate
+
+        stack = calibrate(stack, *frames)
     if channel is not None:
         stack = select_channel(stack, channel)
     if region is not None:

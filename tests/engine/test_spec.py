@@ -78,14 +78,15 @@ def test_the_spec_of_an_array_is_of_its_copy(job_of, scene, tmp_path: Path) -> N
 
 @pytest.fixture
 def relative(small: dict[str, Any], scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Stand in a folder with an input, a prior and a PSF; give the options that name them from there."""
+    """Stand in a folder with an input, its dark, a prior and a PSF; give the options that name them from there."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
     fits.writeto("in.fits", scene(40, 90))
+    fits.writeto("dark.fits", np.full((40, 90), 3.0))
     np.save("psf.npy", np.ones((5, 5)))
     shutil.copy(small["prior"], "image.safetensors")
-    return {**small, "prior": "image.safetensors", "psf_file": "psf.npy"}
+    return {**small, "prior": "image.safetensors", "psf_file": "psf.npy", "dark": "dark.fits"}
 
 
 def test_a_run_goes_on_from_another_folder(relative: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
