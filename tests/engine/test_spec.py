@@ -78,7 +78,7 @@ def test_the_spec_of_an_array_is_of_its_copy(job_of, scene, tmp_path: Path) -> N
 
 @pytest.fixture
 def relative(small: dict[str, Any], scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Stand in a folder with an input, its dark, a prior and a PSF; give the options that name them from there."""
+    """Stand in a folder with an input, dark, prior and PSF; give the options that name them from there."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
