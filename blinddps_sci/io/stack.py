@@ -24,6 +24,7 @@ _PACKED = (".gz", ".bz2", ".xz")
 _SUFFIXES = {
     ".fits": "fits", ".fit": "fits", ".fts": "fits", ".fz": "fits",
     ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff", ".ser": "ser",
+    ".avi": "video", ".mp4": "video", ".mkv": "video", ".mov": "video",
 }  # fmt: skip
 
 
@@ -42,9 +43,9 @@ def open_stack(
     Parameters
     ----------
     source : path, list of paths, array or NDData
-        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file, a SER video; a list
-        of files, the frames of one scene, stacked on `t`; a numpy or dask array; an `xarray.DataArray` or
-        `xarray.Dataset`; an astropy `CCDData` or `NDData`.
+        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file, a SER or other video; a
+        list of files, the frames of one scene, stacked on `t`; a numpy or dask array; an
+        `xarray.DataArray` or `xarray.Dataset`; an astropy `CCDData` or `NDData`.
     hdu : int or str, optional
         FITS extension: index, EXTNAME, or ``"EXTNAME,EXTVER"``. By default the first SCI, else the
         first image.
@@ -161,6 +162,10 @@ def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
         from blinddps_sci.io.ser import open_ser
 
         return open_ser(path)
+    if kind == "video":
+        from blinddps_sci.io.video import open_video
+
+        return open_video(path)
     raise InputError(
         f"{path} is of an unknown kind; known are {' '.join(sorted(_SUFFIXES))} (FITS also with "
         f"{' '.join(_PACKED)}) and .zarr folders"
