@@ -18,15 +18,13 @@ from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.quality import Row, compare
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.operators.warp import Warp
+from blinddps_sci.priors.tilt import PUBLISHED_RANGE
 from blinddps_sci.simulate import gaussian, patchwise_tilt
 from blinddps_sci.simulate.blur import blur, valid_origin
 
 __all__ = ["run_single_frame", "single_frame_cases"]
 
 _NOISE = 0.02
-_LARGEST = 2.5
-"""Pixels at which the published tilts are cut off."""
-
 _REACH = 5
 _WIDTHS = (1.0, 2.5)
 """Deviations of the Gaussian kernels, pixels."""
@@ -102,7 +100,7 @@ def single_frame_cases(data: Path | None, count: int, size: int, seed: int) -> I
         rng = np.random.default_rng([seed, number])
         y, x = (int(rng.integers(length - side + 1)) for length in image.shape)
         scene = image[y : y + side, x : x + side]
-        tilt = patchwise_tilt(size + PSF_SIZE - 1, rng).clip(-_LARGEST, _LARGEST)
+        tilt = patchwise_tilt(size + PSF_SIZE - 1, rng).clip(-PUBLISHED_RANGE, PUBLISHED_RANGE)
         kernel = gaussian(PSF_SIZE, float(rng.uniform(*_WIDTHS)))
         tilted = Warp(torch.from_numpy(tilt)[None, None], _REACH).apply(torch.from_numpy(scene)[None, None])
         exact = blur(tilted[0, 0].numpy(), kernel)

@@ -255,7 +255,7 @@ def _tilt_model(config: RestoreConfig, device: torch.device) -> tuple[TiltModel,
     if config.model == "blur" or config.tilt_prior == "physical":
         return TiltModel(), {}
     if config.tilt_prior == "uniform":
-        return TiltModel.uniform(config.reach), {}
+        return TiltModel.uniform(config.reach, dense=config.frames == "single"), {}
     name = "tilt-published" if config.tilt_prior == "published" else config.tilt_prior
     network, card = load_prior(name, "tilt")
     relative = card.domain == "relative"

@@ -11,13 +11,10 @@ from torch import Tensor
 
 from blinddps_sci.operators.warp import TiltGrid
 from blinddps_sci.priors.base import Prior
-from blinddps_sci.priors.tilt import TiltField
+from blinddps_sci.priors.tilt import PUBLISHED_RANGE, TiltField
 from blinddps_sci.priors.uninformative import UniformPrior
 
 __all__ = ["TiltModel"]
-
-_PUBLISHED_RANGE = 2.5
-"""Pixels that are 1 on the domain of a network of tilts pixel by pixel."""
 
 _MULTIPLE = 8
 """Nodes along each axis of a network of tilts pixel by pixel: as its levels need."""
@@ -33,7 +30,7 @@ class TiltModel:
         Of tilts (B, 2, n_y, n_x); by default the Gaussian field that the physics gives for the displacements
         that registration has found.
     dense : bool
-        Whether there is a node at every pixel, as the published network has it; else at the kernels' nodes.
+        Whether there is a node at every pixel, as the published problem has it; else at the kernels' nodes.
     reach : float, optional
         Pixels that are 1 on the prior's domain; by default twice the deviation that registration has found.
     """
@@ -43,14 +40,14 @@ class TiltModel:
     reach: float | None = None
 
     @classmethod
-    def uniform(cls, reach: float) -> TiltModel:
+    def uniform(cls, reach: float, dense: bool) -> TiltModel:
         """Return the model of tilts of which nothing is known but how large they may be, pixels."""
-        return cls(UniformPrior(), reach=reach)
+        return cls(UniformPrior(), dense, reach)
 
     @classmethod
     def network(cls, prior: Prior, relative: bool) -> TiltModel:
         """Return the model of a network: of relative tilts at nodes, or of pixels at every pixel."""
-        return cls(prior) if relative else cls(prior, dense=True, reach=_PUBLISHED_RANGE)
+        return cls(prior) if relative else cls(prior, dense=True, reach=PUBLISHED_RANGE)
 
     def grid(self, nodes: TiltGrid) -> TiltGrid:
         """Return the nodes of the tilts, given those of the kernels."""

@@ -20,9 +20,12 @@ from scipy.special import jv
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.gaussian import GaussianPrior
 
-__all__ = ["TiltField", "tilt_correlation", "tilt_variance"]
+__all__ = ["PUBLISHED_RANGE", "TiltField", "tilt_correlation", "tilt_variance"]
 
 Array = npt.NDArray[np.float64]
+
+PUBLISHED_RANGE = 2.5
+"""Pixels that are 1 on the domain of a network of the published tilts, which are cut off there."""
 
 _SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 0.999)
 _SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -7,15 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from blinddps_sci.errors import ConfigError
-from blinddps_sci.priors.tilt import TiltField
+from blinddps_sci.priors.tilt import PUBLISHED_RANGE, TiltField
 from blinddps_sci.simulate import patchwise_tilt
 
-__all__ = ["PUBLISHED_RANGE", "TILT_FAMILIES", "random_tilts", "tilt_batches"]
+__all__ = ["TILT_FAMILIES", "random_tilts", "tilt_batches"]
 
 TILT_FAMILIES = ("atmosphere", "published")
-
-PUBLISHED_RANGE = 2.5
-"""Pixels that are 1 on the domain of a network of the published tilts, which are cut off there."""
 
 _DRAWS = 16
 """Fields of each setting of the atmosphere."""

@@ -15,7 +15,7 @@ from astropy.io import fits
 import blinddps_sci
 from blinddps_sci.engine.budget import cost
 from blinddps_sci.engine.config import make_config
-from blinddps_sci.engine.restore import verify
+from blinddps_sci.engine.restore import resume, verify
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import ConfigError, PriorError
@@ -136,6 +136,14 @@ def test_tilts_at_every_pixel_are_kept_at_the_kernels_nodes() -> None:
     assert sparse.at(nodes, field) is field
 
 
+def test_tilts_of_a_single_frame_may_differ_from_pixel_to_pixel(burst_job, frames: np.ndarray) -> None:
+    alone, together = (burst_job(frames, tilt_prior="uniform", frames=choice) for choice in ("single", "all"))
+    assert (alone.tilt_model.dense, together.tilt_model.dense) == (True, False)
+    result = run_unit(alone, 1)
+    assert result.tilt is not None
+    assert np.ptp(result.tilt) > 0
+
+
 def test_a_tilt_prior_that_is_not_there_is_named(burst_job, frames: np.ndarray) -> None:
     with pytest.raises(PriorError, match="unknown tilt prior 'sea'; give one of"):
         burst_job(frames, tilt_prior="sea")
@@ -179,6 +187,23 @@ def test_workers_give_the_same_burst(burst, frames: np.ndarray, digests, tmp_pat
     blinddps_sci.restore(frames, together, workers=2, **burst)
     assert digests(alone) == digests(together)
     assert open_result(alone).array("scale0/image").shape == (44, 50)
+
+
+def test_a_burst_that_was_stopped_goes_on(burst, frames: np.ndarray, digests, tmp_path: Path) -> None:
+    burst |= {"unit": 32}
+    whole, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
+    blinddps_sci.restore(frames, whole, **burst)
+
+    def stop(event: Any) -> None:
+        if event.unit == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        blinddps_sci.restore(frames, stopped, callback=stop, **burst)
+    seen: set[tuple[str, int]] = set()
+    resume(stopped, callback=lambda event: seen.add((event.phase, event.unit)))
+    assert {unit for phase, unit in seen if phase == "restore"} == {2, 3}
+    assert digests(stopped) == digests(whole)
 
 
 def test_the_cost_grows_with_the_frames(burst_job, frames: np.ndarray) -> None:

@@ -10,9 +10,10 @@ import torch
 
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.tilt import PUBLISHED_RANGE
 from blinddps_sci.simulate import patchwise_tilt
 from blinddps_sci.training.run import train
-from blinddps_sci.training.tilts import PUBLISHED_RANGE, random_tilts, tilt_batches
+from blinddps_sci.training.tilts import random_tilts, tilt_batches
 
 RECIPE = """
 size = 8
