@@ -553,7 +553,7 @@ BAD_COMMANDS = {
     "convert into nowhere": ("convert", "{folder}/small.pt", "-o", "{folder}/missing/out.safetensors"),
     "convert over a file": ("convert", "{folder}/small.pt", "-o", "{in}"),
     "convert another network": ("convert", "{folder}/small.pt", "-o", "{folder}/out.safetensors"),
-    "train another role": ("train", "tilt", "--minutes", "1"),
+    "train another role": ("train", "sky", "--minutes", "1"),
     "train without an end": ("train", "kernel"),
     "train without data": ("train", "image", "--minutes", "0.01", "--output", "{folder}/run"),
     "train another recipe": (

@@ -39,7 +39,7 @@ from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.likelihoods.gaussian import Gaussian
 from blinddps_sci.operators.blur import Blur
-from blinddps_sci.priors.registry import SHIPPED, load_prior
+from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.sampling.dps import Dps, Rule
 from blinddps_sci.sampling.posterior import Progress, Status
 from blinddps_sci.sampling.sample import sample
@@ -275,5 +275,5 @@ def published(
 
 
 def network_digests() -> dict[str, str]:
-    """Return the digest of the weights of the shipped network of each role."""
-    return {role: load_prior("shipped", role)[1].sha256 for role in SHIPPED}
+    """Return the digest of the weights of the shipped networks of images and kernels."""
+    return {role: load_prior("shipped", role)[1].sha256 for role in ("image", "kernel")}

@@ -31,7 +31,7 @@ def weights(make_net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_names_labels_and_paths_are_found(weights: Path, tmp_path: Path) -> None:
     image, kernel = (weights / f"{SHIPPED[role]}.safetensors" for role in ("image", "kernel"))
-    assert set(shipped()) == set(SHIPPED.values())
+    assert set(shipped()) == {SHIPPED["image"], SHIPPED["kernel"]}
     assert find("shipped", "image") == (image, None)
     assert find("shipped", "kernel") == (kernel, None)
     assert find(SHIPPED["image"], "image") == (image, None)
@@ -99,7 +99,7 @@ def test_a_path_without_a_file_is_named() -> None:
         load_prior("nowhere/net.safetensors", "image")
 
 
-@pytest.mark.parametrize("role", sorted(SHIPPED))
+@pytest.mark.parametrize("role", ["image", "kernel"])  # tilts: tests/training/test_tilts.py
 def test_the_shipped_network_denoises(role: str) -> None:
     if SHIPPED[role] not in shipped():
         pytest.skip(f"no {role} network is shipped in this tree")
