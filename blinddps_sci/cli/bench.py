@@ -64,6 +64,16 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     models.add_argument("--overlap", type=int, default=64)
     models.add_argument("--json", type=Path, help="file for the numbers")
     models.set_defaults(command=_bench_costs, kind="psf-models")
+    _add_turbulence(kinds)
+    scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
+    scale.add_argument("what", choices=SCALE_KINDS)
+    scale.add_argument("--json", type=Path, help="file for the numbers")
+    scale.add_argument("--costs", type=Path, help="file of `model`, from which `project` takes its units")
+    scale.set_defaults(command=_bench_scale)
+
+
+def _add_turbulence(kinds: Any) -> None:
+    """Add the benchmarks of turbulence: of bursts, and of the published problem."""
     burst = kinds.add_parser("turbulence", help="bursts through turbulence, beside simpler ways to use them")
     burst.add_argument("files", nargs="*", type=Path, help="bursts with their truth (npz), if not simulated")
     burst.add_argument("--size", type=int, default=192, help="side of the simulated frames, pixels")
@@ -84,11 +94,6 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     single.add_argument("--json", type=Path, help="file for the numbers")
     single.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
     single.set_defaults(command=_bench_single_frame)
-    scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
-    scale.add_argument("what", choices=SCALE_KINDS)
-    scale.add_argument("--json", type=Path, help="file for the numbers")
-    scale.add_argument("--costs", type=Path, help="file of `model`, from which `project` takes its units")
-    scale.set_defaults(command=_bench_scale)
 
 
 def _bench_parity(file: Path) -> int:

@@ -262,6 +262,22 @@ def _tilt_model(config: RestoreConfig, device: torch.device) -> tuple[TiltModel,
     return TiltModel.network(_tuned(network, config, device), relative), {"tilt": card.sha256}
 
 
+def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
+    """Measure the noise and the stretch on the whole stack.
+
+    Raises
+    ------
+    InputError
+        If no pixel is finite.
+    """
+    check_finite(dataset)
+    noise = choose_noise(config, dataset, _sample(dataset))
+    stretch = choose_stretch(overview(dataset))
+    if config.model == "turbulence" and isinstance(stretch, LinearStretch):
+        stretch = stretch.widened(_WIDENED)
+    return Resolved(stretch, noise)
+
+
 def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
     """Resolve everything about a restoration before the first step.
 
@@ -304,12 +320,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     tilt_model, tilt_weights = _tilt_model(config, device)
     weights |= tilt_weights
     if resolved is None:
-        check_finite(dataset)
-        noise = choose_noise(config, dataset, _sample(dataset))
-        stretch = choose_stretch(overview(dataset))
-        if config.model == "turbulence" and isinstance(stretch, LinearStretch):
-            stretch = stretch.widened(_WIDENED)
-        resolved = Resolved(stretch, noise)
+        resolved = _measured(dataset, config)
     data = dataset["data"]
     height, width = data.sizes["y"], data.sizes["x"]
     plan = Plan(
