@@ -20,8 +20,8 @@ Array = NDArray[np.floating[Any]]
 _SHARED = 0.42
 """Full width at half maximum of the mean kernel, times the frequency at which frames share half their power.
 
-Simulated exposures without tilt have 0.39 to 0.55 for D / r0 from 3.2 to 10. At 3 and below some have 0.6 to 1.1:
-their frames hardly differ up to the telescope's own limit, and the width found is too small."""
+Simulated exposures without tilt have 0.39 to 0.55 for D / r0 from 3.2 to 10. At 3 and below some have 0.6 to
+1.1: their frames hardly differ up to the telescope's own limit, and the width found is too small."""
 
 _SEEN = 0.6
 """The same for the frequency beyond which there is noise alone, of frames that are alike all the way."""
