@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,17 +21,15 @@ from xarray import Dataset
 from blinddps_sci.engine.config import EXECUTION, RestoreConfig, parse_shard
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
+from blinddps_sci.engine.networks import choose_device, choose_precision, load_priors
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.engine.places import index_of
 from blinddps_sci.engine.refinement import burst_steps
 from blinddps_sci.engine.tilts import TiltModel
-from blinddps_sci.errors import ConfigError, InputError, PriorError
+from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
-from blinddps_sci.priors.registry import load_prior
-from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
-from blinddps_sci.priors.wrap import Denoiser, fast_half
 from blinddps_sci.tiling.plan import Plan
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
@@ -45,7 +41,6 @@ _WIDENED = 2.0
 """Range of the stretch of a burst over that of its blurred data: its scene has more contrast than they."""
 
 _SAMPLE_SIDE = 1024
-_UNINFORMATIVE: dict[str, Prior] = {"uniform": UniformPrior(), "gaussian": IndependentGaussianPrior()}
 
 
 @dataclass(frozen=True)
@@ -181,87 +176,6 @@ class Resolved:
     noise: NoiseModel
 
 
-def choose_device(config: RestoreConfig) -> torch.device:
-    """Return the device on which this process computes; one whose workers compute needs no GPU.
-
-    Raises
-    ------
-    ConfigError
-        If a GPU is asked for and there is none.
-    """
-    if config.device == "cpu" or config.workers is not None or config.scheduler is not None:
-        return torch.device("cpu")
-    available = torch.cuda.is_available()
-    if config.device == "cuda" and not available:
-        raise ConfigError("device cuda was asked for, but torch sees no GPU; use --device cpu or auto")
-    return torch.device("cuda" if available else "cpu")
-
-
-def choose_precision(config: RestoreConfig, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """Return the arithmetic of the networks that the options ask for on a device.
-
-    ``dps`` follows the gradient of its networks, which half a precision would blur.
-    """
-    if config.precision != "auto":
-        return config.precision
-    # Of GPUs that only the workers see it is taken for granted.
-    native = config.device == "cuda" or fast_half(device.type) is not None
-    return "bfloat16" if native and config.sampler == "split" else "float32"
-
-
-def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> Denoiser:
-    """Return a network on its device, with the arithmetic that the options ask for.
-
-    Raises
-    ------
-    ConfigError
-        If it should be compiled and there is no compiler.
-    """
-    compiler = os.environ.get("CXX", "g++")
-    if config.compile and shutil.which(compiler) is None:
-        raise ConfigError(f"compile needs the C++ compiler {compiler}; install one, or leave --compile out")
-    autocast = torch.bfloat16 if config.precision == "bfloat16" else None
-    return network.to(device).tuned(autocast, compiled=config.compile)
-
-
-def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, dict[str, str]]:
-    """Return the image's prior, and the digest of its weights if it has any.
-
-    Raises
-    ------
-    PriorError
-        If there is none of that name, or it is of images of several channels.
-    """
-    if config.prior == "gaussian":
-        return _UNINFORMATIVE["gaussian"], {}
-    network, card = load_prior(config.prior, "image")
-    channels = network.net.config.in_channels
-    if channels != 1:
-        raise PriorError(
-            f"prior {config.prior!r} is of images with {channels} channels; "
-            "planes are restored one by one, so give a network of one channel"
-        )
-    return _tuned(network, config, device), {"image": card.sha256}
-
-
-def _tilt_model(config: RestoreConfig, device: torch.device) -> tuple[TiltModel, dict[str, str]]:
-    """Return the tilts' prior, and the digest of its weights if it has any.
-
-    Raises
-    ------
-    PriorError
-        If there is none of that name.
-    """
-    if config.model == "blur" or config.tilt_prior == "physical":
-        return TiltModel(), {}
-    if config.tilt_prior == "uniform":
-        return TiltModel.uniform(config.reach, dense=config.frames == "single"), {}
-    name = "tilt-published" if config.tilt_prior == "published" else config.tilt_prior
-    network, card = load_prior(name, "tilt")
-    relative = card.domain == "relative"
-    return TiltModel.network(_tuned(network, config, device), relative), {"tilt": card.sha256}
-
-
 def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
     """Measure the noise and the stretch on the whole stack.
 
@@ -299,26 +213,12 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     """
     device = choose_device(config)
     config = config.model_copy(update={"precision": choose_precision(config, device)})
-    image_prior, weights = _image_prior(config, device)
+    priors = load_priors(config, device)
+    weights = dict(priors.weights)
     known_psf = None if config.psf_file is None else read_psf(config.psf_file)
     if known_psf is not None:
         weights["psf"] = hashlib.sha256(known_psf.tobytes()).hexdigest()
     size = config.psf_size if known_psf is None else known_psf.shape[0]
-    kernel_power: Literal[1, 2] = 1
-    kernel_prior: Prior = _UNINFORMATIVE.get(config.kernel_prior, _UNINFORMATIVE["uniform"])
-    if known_psf is None and config.kernel_prior not in _UNINFORMATIVE:
-        wide = config.kernel_prior == "shipped" and config.model == "turbulence"
-        network, card = load_prior("kernel-wide" if wide else config.kernel_prior, "kernel")
-        if card.size != size:
-            raise ConfigError(
-                f"psf_size {size} does not fit the kernel prior, trained on {card.size} pixels; "
-                f"use --psf-size {card.size}, or --kernel-prior uniform for any size"
-            )
-        weights["kernel"] = card.sha256
-        kernel_power = 2 if card.domain == "amplitude" else 1
-        kernel_prior = _tuned(network, config, device)
-    tilt_model, tilt_weights = _tilt_model(config, device)
-    weights |= tilt_weights
     if resolved is None:
         resolved = _measured(dataset, config)
     data = dataset["data"]
@@ -338,11 +238,11 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         plan=plan,
         stretch=resolved.stretch,
         noise=resolved.noise,
-        image_prior=image_prior,
-        kernel_prior=kernel_prior,
+        image_prior=priors.image,
+        kernel_prior=priors.kernel,
         known_psf=known_psf,
-        kernel_power=kernel_power,
-        tilt_model=tilt_model,
+        kernel_power=priors.kernel_power,
+        tilt_model=priors.tilts,
         weights=weights,
         device=device,
     )

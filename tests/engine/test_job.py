@@ -13,9 +13,10 @@ import torch
 import xarray as xr
 from astropy.io import fits
 
-from blinddps_sci.engine import job
+from blinddps_sci.engine import job, networks
 from blinddps_sci.engine.config import RestoreConfig
-from blinddps_sci.engine.job import choose_device, prepare
+from blinddps_sci.engine.job import prepare
+from blinddps_sci.engine.networks import choose_device
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import open_stack
@@ -187,7 +188,7 @@ def test_half_precision_is_used_where_it_is_native_and_no_gradient_is_needed(
         (torch.bfloat16, "dps", "float32"),
         (None, "split", "float32"),
     ):
-        monkeypatch.setattr(job, "fast_half", lambda device, native=native: native)
+        monkeypatch.setattr(networks, "fast_half", lambda device, native=native: native)
         made = job_of(scene(32, 32), precision="auto", sampler=sampler)
         assert made.config.precision == expected
         assert made.summary["config"]["precision"] == expected
