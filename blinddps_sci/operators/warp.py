@@ -109,7 +109,7 @@ class Warp:
         self._weights = tuple(map(_cubic, self._fraction))
         corner = (top.long() - 1) * self.shape[3] + (left.long() - 1)
         item = torch.arange(batch, device=corner.device) * (self.shape[2] * self.shape[3])
-        self._corner = corner + item[:, None, None, None]
+        self._corner = (corner + item[:, None, None, None]).flatten()
 
     def apply(self, image: Tensor) -> Tensor:
         """Return the warped images (B, F, h, w) of images (B, 1, h + 2 * reach, w + 2 * reach).
@@ -133,23 +133,28 @@ class Warp:
         for i, across in enumerate(wy):
             row = across * fields
             for j, along in enumerate(wx):
-                flat.index_add_(0, self._at(i, j).flatten(), (along * row).flatten())
+                self._at(flat, i, j).scatter_add_(0, self._corner, (along * row).flatten())
         return flat.reshape(self.shape)
 
     def _gathered(self, image: Tensor, wy: Sequence[Tensor], wx: Sequence[Tensor]) -> Tensor:
         if image.shape != self.shape:
             raise InputError(f"image of shape {tuple(image.shape)} for a warp of {self.shape}")
-        total = torch.zeros_like(wy[0])
+        flat, shape = image.flatten(), wy[0].shape
+        total = flat.new_zeros(())
         for i, across in enumerate(wy):
-            row = torch.zeros_like(total)
+            row = flat.new_zeros(())
             for j, along in enumerate(wx):
-                row = row + along * image.take(self._at(i, j))
-            total = total + across * row
+                seen = self._at(flat, i, j).index_select(0, self._corner).reshape(shape)
+                row = torch.addcmul(row, along, seen)
+            total = torch.addcmul(total, across, row)
         return total
 
-    def _at(self, i: int, j: int) -> Tensor:
-        """Return where on the flattened images row i and column j of each pixel's neighbourhood lie."""
-        return self._corner + (i * self.shape[3] + j)
+    def _at(self, flat: Tensor, i: int, j: int) -> Tensor:
+        """Return flattened images from row i and column j of the first pixel's neighbourhood on.
+
+        There, `_corner` points to row i and column j of every pixel's.
+        """
+        return flat[i * self.shape[3] + j :]
 
 
 def _cubic(f: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
