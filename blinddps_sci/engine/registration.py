@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import shift
 from skimage.registration import phase_cross_correlation
 
-__all__ = ["Registration", "register", "register_patches"]
+__all__ = ["Registration", "displacement", "register", "register_patches"]
 
 Frames = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def register(frames: Frames) -> Registration:
     moved = frames
     for _ in range(_ROUNDS if len(frames) > 1 else 0):
         mean = moved.mean(axis=0)
-        tilt = np.stack([_displacement(mean, frame) for frame in frames])
+        tilt = np.stack([displacement(mean, frame) for frame in frames])
         tilt -= tilt.mean(axis=0)
         moved = np.stack([_moved(frame, by) for frame, by in zip(frames, tilt, strict=True)])
     mean = moved.mean(axis=0)
@@ -78,7 +78,7 @@ def register_patches(found: Registration, boxes: Sequence[tuple[slice, slice]]) 
     result = np.empty((len(found.moved), 2, len(boxes)))
     for f, frame in enumerate(found.moved):
         for n, box in enumerate(boxes):
-            result[f, :, n] = found.tilt[f] + _displacement(found.mean[box], frame[box])
+            result[f, :, n] = found.tilt[f] + displacement(found.mean[box], frame[box])
     result -= result.mean(axis=0)
     return result
 
@@ -89,7 +89,7 @@ def _moved(frame: Frames, by: NDArray[np.float64]) -> Frames:
     return moved
 
 
-def _displacement(reference: Frames, frame: Frames) -> NDArray[np.float64]:
+def displacement(reference: Frames, frame: Frames) -> NDArray[np.float64]:
     """Return the (dy, dx) by which a frame has to be moved to lie on a reference."""
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in reference.shape))
     one, other = ((image - np.average(image, weights=window)) * window for image in (reference, frame))

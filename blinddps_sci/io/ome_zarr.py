@@ -118,7 +118,7 @@ def open_zarr(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     folder = Path(path).expanduser().absolute()
     if not is_zarr(folder):
-        raise InputError(f"{path} is not a Zarr folder: it has no zarr.json, .zgroup or .zarray")
+        raise InputError(f"{path} is not a Zarr folder, and holds no frames")
     try:
         return _open(folder)
     except InputError:

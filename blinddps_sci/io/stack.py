@@ -7,6 +7,7 @@ lazy, and `read_window` turns parts of it into arrays.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _PACKED = (".gz", ".bz2", ".xz")
 _SUFFIXES = {
     ".fits": "fits", ".fit": "fits", ".fts": "fits", ".fz": "fits",
     ".tif": "tiff", ".tiff": "tiff", ".btf": "tiff", ".tf8": "tiff", ".ser": "ser",
+    ".png": "picture", ".bmp": "picture", ".jpg": "picture", ".jpeg": "picture",
     ".avi": "video", ".mp4": "video", ".mkv": "video", ".mov": "video",
 }  # fmt: skip
 
@@ -43,9 +45,9 @@ def open_stack(
     Parameters
     ----------
     source : path, list of paths, array or NDData
-        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file, a SER or other video; a
-        list of files, the frames of one scene, stacked on `t`; a numpy or dask array; an
-        `xarray.DataArray` or `xarray.Dataset`; an astropy `CCDData` or `NDData`.
+        A FITS file (also ``.fz``, ``.gz``), an OME-Zarr or Zarr folder, a TIFF file, a PNG, BMP or JPEG
+        picture, a SER or other video; a list or a folder of files, the frames of one scene, stacked on `t`; a
+        numpy or dask array; an `xarray.DataArray` or `xarray.Dataset`; an astropy `CCDData` or `NDData`.
     hdu : int or str, optional
         FITS extension: index, EXTNAME, or ``"EXTNAME,EXTVER"``. By default the first SCI, else the
         first image.
@@ -140,7 +142,10 @@ def _open_frames(sources: Sequence[Any], hdu: int | str | None) -> xr.Dataset:
 
 
 def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
-    """Choose by suffix; a folder is Zarr."""
+    """Choose by suffix; a folder is Zarr, or holds frames."""
+    frames = _frames_in(path)
+    if frames:
+        return _open_frames(frames, hdu)
     kind = "zarr" if path.is_dir() else _kind(path)
     if not path.exists():
         raise InputError(f"{path} does not exist")
@@ -158,6 +163,10 @@ def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
         from blinddps_sci.io.tiff import open_tiff
 
         return open_tiff(path)
+    if kind == "picture":
+        from blinddps_sci.io.picture import open_picture
+
+        return open_picture(path)
     if kind == "ser":
         from blinddps_sci.io.ser import open_ser
 
@@ -168,8 +177,30 @@ def _open_path(path: Path, hdu: int | str | None) -> xr.Dataset:
         return open_video(path)
     raise InputError(
         f"{path} is of an unknown kind; known are {' '.join(sorted(_SUFFIXES))} (FITS also with "
-        f"{' '.join(_PACKED)}) and .zarr folders"
+        f"{' '.join(_PACKED)}) and folders: .zarr, or of frames"
     )
+
+
+def _frames_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that can be opened, in the order of the numbers in their names.
+
+    Raises
+    ------
+    InputError
+        If they are of several kinds.
+    """
+    if not folder.is_dir() or folder.suffix == ".zarr":
+        return []
+    files = [path for path in folder.iterdir() if path.is_file() and _kind(path) is not None]
+    kinds = sorted({str(_kind(path)) for path in files})
+    if len(kinds) > 1:
+        raise InputError(f"{folder} holds files of several kinds ({', '.join(kinds)}); name those to be read")
+    return sorted(files, key=_with_numbers)
+
+
+def _with_numbers(path: Path) -> list[tuple[int, str]]:
+    """Return a key by which frame2 comes before frame10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _kind(path: Path) -> str | None:

@@ -288,13 +288,18 @@ class TiltMap(Identity):
         Pixels per unit of the network's domain.
     frames : int
         F.
+    free : bool
+        Whether nothing is taken out, because the scene is known.
     """
 
     scale: float = 1.0
     frames: int = 1
+    free: bool = False
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the displacements (B, F * 2, n_y, n_x), dy and dx of frame after frame."""
+        if self.free:
+            return self.scale * z
         if self.frames == 1:
             return self.scale * (z - z.mean(dim=(-2, -1), keepdim=True))
         by_frame = z.reshape(len(z), self.frames, 2, *z.shape[-2:])
