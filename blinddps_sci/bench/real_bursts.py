@@ -73,7 +73,7 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
     if len(burst) < 4:
         raise InputError(f"{path}: a burst of {len(burst)} frames cannot be divided; give at least 4")
     half, others = burst[::2], burst[1::2]
-    registered = register(half)
+    registered = register(half.astype(np.float32))
     begin = time.perf_counter()
     restored = restore(half, model="turbulence", **options)["image"].values
     seconds = {"blinddps": time.perf_counter() - begin}
@@ -82,7 +82,7 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
         "sharpest frame": registered.moved[int(np.argmax(registered.sharpness))],
         "blinddps": restored,
     }
-    linear = register(others).mean
+    linear = register(others.astype(np.float32)).mean
     rows = []
     for name, scene in tqdm(scenes.items(), desc=path.name, unit="scene", file=sys.stderr):
         curve = ring_correlation(_laid_on(linear, scene), linear)
@@ -99,22 +99,26 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
     return rows, {**scenes, "other": linear}
 
 
-def _middle(path: Path, size: int) -> NDArray[np.float32]:
-    """Return the middle (F, size, size) of the frames of a burst."""
-    data = open_stack(path)["data"].squeeze(drop=True)
+def _middle(path: Path, size: int) -> NDArray[Any]:
+    """Return the middle (F, size, size) of the frames of a burst, in the file's numbers."""
+    stack = open_stack(path)
+    data = stack["data"].squeeze(drop=True)
     if data.ndim != 3 or min(data.sizes["y"], data.sizes["x"]) < size:
         raise InputError(
-            f"{path} has axes {dict(data.sizes)}; give a burst of at least {size} x {size} pixels"
+            f"{path} has axes {dict(data.sizes)}; give frames of at least {size} x {size} pixels"
         )
     y, x = ((data.sizes[axis] - size) // 2 for axis in ("y", "x"))
-    return np.asarray(data[:, y : y + size, x : x + size].values, dtype=np.float32)
+    frames = np.asarray(data[:, y : y + size, x : x + size].values)
+    # What the numbers are tells of the noise.
+    stored = frames.astype(np.dtype(stack.attrs["dtype_on_disk"]).newbyteorder("="))
+    return stored if np.array_equal(stored, frames) else frames
 
 
 def _laid_on(reference: Image, image: Image) -> Image:
     return np.asarray(shift(image, displacement(reference, image), order=3, mode="nearest"))
 
 
-def _unexplained(frames: NDArray[np.float32], scene: Image, **options: Any) -> float:
+def _unexplained(frames: NDArray[Any], scene: Image, **options: Any) -> float:
     """Return the reduced chi-squared of frames about a scene, where it is known all around."""
     config = make_config({**options, "model": "turbulence", "samples": 1})
     margin = prepare(open_stack(frames), config).margin

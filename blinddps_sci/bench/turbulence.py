@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from blinddps_sci.bench.bursts import BurstCase, read_case, simulated_cases
 from blinddps_sci.bench.quality import check_written, write_json
+from blinddps_sci.bench.real_bursts import COLUMNS, judge
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.photometry import estimate_sigma
 from blinddps_sci.engine.registration import register
@@ -172,14 +173,15 @@ def run_turbulence(
     pictures: Path | None = None,
     **options: Any,
 ) -> str:
-    """Restore bursts and return a table of the scores of every method.
+    """Restore bursts and return tables of the scores of every method.
 
     Parameters
     ----------
     files : sequence of Path
-        Bursts with their truth, npz; without them a solar and a lunar one are simulated.
+        Bursts with their truth, npz, and real ones of any other kind, which the frames judge that are
+        not restored; without any a solar and a lunar one are simulated.
     size, frames, seed
-        Of the simulated bursts.
+        Of the simulated bursts; size and frames of each half of the real ones, at most.
     json : Path, optional
         File for the numbers.
     pictures : Path, optional
@@ -188,8 +190,10 @@ def run_turbulence(
         Of `blinddps_sci.restore`.
     """
     check_written(json)
-    cases = [read_case(path) for path in files] or list(simulated_cases(size, frames, seed))
-    rows: list[Row] = []
+    real = [path for path in files if path.suffix != ".npz"]
+    known = [read_case(path) for path in files if path not in real]
+    cases = known if files else list(simulated_cases(size, frames, seed))
+    rows, judged = list[Row](), list[Row]()
     for case in tqdm(cases, unit="burst", file=sys.stderr):
         border = max(min(case.truth.shape) // 6, 1)
         for method, simple in _SIMPLE.items():
@@ -198,17 +202,26 @@ def run_turbulence(
             seconds = time.perf_counter() - begin
             rows.append(_row(case, method, image, border, seconds))
         begin = time.perf_counter()
-        found = restore(case.frames, model="turbulence", **options)
-        image, seconds = found["image"].values, time.perf_counter() - begin
-        rows.append(_row(case, "blinddps", image, border, seconds) | {"chi2": float(found["chi2"].mean())})
-        if pictures is not None:
-            pictures.mkdir(parents=True, exist_ok=True)
-            kept: dict[str, Any] = {str(name): found[name].values for name in found}
-            np.savez(pictures / f"{case.name}.npz", **kept)
+        restored = restore(case.frames, model="turbulence", **options)
+        image, seconds = restored["image"].values, time.perf_counter() - begin
+        rows.append(_row(case, "blinddps", image, border, seconds) | {"chi2": float(restored["chi2"].mean())})
+        _keep(pictures, case.name, {str(name): restored[name].values for name in restored})
+    for path in real:
+        found, scenes = judge(path, size, frames, **options)
+        judged += found
+        _keep(pictures, path.stem, scenes)
     if json is not None:
         settings = {"size": size, "frames": frames, "seed": seed, **options}
-        write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows})
-    return markdown(rows, _COLUMNS)
+        write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows + judged})
+    tables = [markdown(rows, _COLUMNS)] if rows else []
+    return "\n\n".join(tables + ([markdown(judged, COLUMNS)] if judged else []))
+
+
+def _keep(folder: Path | None, name: str, arrays: dict[str, Any]) -> None:
+    """Write arrays into a folder, if one is asked for."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / f"{name}.npz", **arrays)
 
 
 def _row(case: BurstCase, method: str, image: Image, border: int, seconds: float) -> Row:

@@ -75,9 +75,12 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
 def _add_turbulence(kinds: Any) -> None:
     """Add the benchmarks of turbulence: of bursts, and of the published problem."""
     burst = kinds.add_parser("turbulence", help="bursts through turbulence, beside simpler ways to use them")
-    burst.add_argument("files", nargs="*", type=Path, help="bursts with their truth (npz), if not simulated")
-    burst.add_argument("--size", type=int, default=192, help="side of the simulated frames, pixels")
-    burst.add_argument("--frames", type=int, default=12, help="frames of the simulated bursts")
+    burst.add_argument(
+        "files", nargs="*", type=Path, metavar="BURST",
+        help="with its truth (npz), or a real one, judged by half of its frames; else two are simulated",
+    )  # fmt: skip
+    burst.add_argument("--size", type=int, default=192, help="side of the frames, or of their middle, pixels")
+    burst.add_argument("--frames", type=int, default=12, help="frames of simulated bursts, or of each half")
     burst.add_argument("--seed", type=int, default=0)
     burst.add_argument("--quality", default="default", help="preset: fast, default or best")
     burst.add_argument("--noise", default="auto", help="noise of the frames, as of `restore`")
