@@ -144,7 +144,7 @@ def _nodes(store: Any, options: dict[str, Any]) -> LayerData:
     """Positions of the PSF nodes, with the mean over frames and channels of their figures."""
     import numpy as np
 
-    psf, chi2 = store.psf(), np.asarray(store.chi2())
+    psf, chi2 = store.psf(), np.asarray(store.quality()["chi2"])
     position = psf["position"].values
     rows, columns = position.shape[:2]
     kernels = psf["kernel"].values

@@ -112,9 +112,9 @@ def restore(
     Returns
     -------
     xarray.Dataset or CCDData
-        The restored ``image``, its ``std`` and ``dq`` flags, ``psf_kernel``, ``psf_std``, ``chi2`` and, of
-        a burst, ``tilt``, lazily from the store; of a FITS or TIFF output what `open_stack` reads from it. A
-        `CCDData` with uncertainty, mask and WCS if that or an `NDData` was given.
+        The restored ``image``, its ``std`` and ``dq`` flags, ``psf_kernel``, ``psf_std``, ``chi2`` and, of a
+        burst, ``weight`` and ``tilt``, lazily from the store; of a FITS or TIFF output what `open_stack`
+        reads from it. A `CCDData` with uncertainty, mask and WCS if that or an `NDData` was given.
 
     Raises
     ------
@@ -281,6 +281,6 @@ def quarantined(output: str | PathLike[str]) -> dict[int, str]:
 def _everything(store: ResultStore) -> xr.Dataset:
     """Return images, PSFs and chi-squared of a result as one lazy dataset."""
     psf = store.psf().rename(kernel="psf_kernel", std="psf_std", position="psf_position")
-    found = store.dataset().merge(psf).merge(store.chi2())
+    found = store.dataset().merge(psf).merge(store.quality())
     tilt = store.tilt()
     return found if tilt is None else found.assign(tilt=tilt["displacement"])

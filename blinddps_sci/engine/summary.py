@@ -72,7 +72,7 @@ def describe_shard(job: Job, folder: RunFolder) -> str:
 def chi2_of(path: Path) -> float | None:
     """Return the mean reduced chi-squared of a result (store or FITS), or None if it has none."""
     if path.suffix == ".zarr":
-        values = open_result(path).chi2().values
+        values = open_result(path).quality()["chi2"].values
     elif path.suffix.lower() in (".fits", ".fit"):
         from astropy.io import fits
 
@@ -114,7 +114,7 @@ def _store_beside(path: Path) -> ResultStore | None:
 def _store(store: ResultStore) -> str:
     details = store.attrs
     image = store.dataset()["image"]
-    chi2 = store.chi2().values
+    chi2 = store.quality()["chi2"].values
     lines = [
         f"result store: {' x '.join(f'{dim}={size}' for dim, size in image.sizes.items())}",
         f"status: {store.status}: {store.sentence}",

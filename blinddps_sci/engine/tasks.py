@@ -157,14 +157,16 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, s
     store.write_region("dq", where, *unit.core.slices, flags)
     nodes = node_slices(job.plan, unit)
     shape = tuple(part.stop - part.start for part in nodes)
-    kernels, stds, chi2 = (
-        found.reshape(len(found), *shape, *found.shape[2:])
-        for found in (result.kernels, result.kernels_std, result.chi2)
+    kernels, stds = (
+        found.reshape(len(found), *shape, *found.shape[2:]) for found in (result.kernels, result.kernels_std)
     )
+    figures = {name: found.reshape(len(found), *shape) for name, found in result.figures.items()}
     for frame in range(len(kernels)):
         store.write_psf(first + frame, channel, *nodes, kernels[frame], stds[frame])
-        store.write_chi2(first + frame, channel, *nodes, chi2[frame])
-    written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds, "quality/chi2": chi2}
+        one = {name: found[frame] for name, found in figures.items()}
+        store.write_quality(first + frame, channel, *nodes, **one)
+    written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds}
+    written |= {f"quality/{name}": found for name, found in figures.items()}
     if result.tilt is not None:
         tilt = result.tilt.transpose(0, 2, 3, 1)
         for frame, field in enumerate(tilt):

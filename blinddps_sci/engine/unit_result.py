@@ -44,6 +44,21 @@ class UnitResult:
     saturated: np.ndarray
     tilt: np.ndarray | None = None
 
+    @property
+    def figures(self) -> dict[str, np.ndarray]:
+        """Figures (F, N) of each frame and tile: ``chi2``, and of a burst ``weight``.
+
+        A frame tells as much of the scene as its kernel lets through, summed over all frequencies: the sum of
+        the kernel's squares. Its weight is that over the mean of the frames, and zero if it was left out.
+        """
+        if self.tilt is None:
+            return {"chi2": self.chi2}
+        power = (self.kernels.astype(np.float64) ** 2).sum(axis=(-2, -1))
+        told = np.isfinite(power)
+        mean = np.where(told, power, 0).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+        weight = np.where(told, power, 0) / np.where(mean > 0, mean, np.nan)
+        return {"chi2": self.chi2, "weight": weight.astype(np.float32)}
+
     @classmethod
     def nothing(cls, job: Job, unit: Unit, mask: np.ndarray) -> UnitResult:
         """Return the result of a unit of which no pixel was measured."""

@@ -1,4 +1,4 @@
-"""A result as one FITS file: SCI, ERR, DQ, PSFGRID, PSFPOS, CHI2 and TILT.
+"""A result as one FITS file: SCI, ERR, DQ, PSFGRID, PSFPOS, CHI2, WEIGHT and TILT.
 
 The store is read in strips and streamed out by one process; `blinddps_sci.io.export` offers this to
 users.
@@ -52,6 +52,7 @@ def export_fits(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
                 centre pixel is (K - 1) / 2
     PSFPOS      table x, y: 0-based pixels of SCI, one row a node of PSFGRID
     CHI2        reduced chi-squared, float32, ([frame,] [channel,] tile_y, tile_x)
+    WEIGHT      how much each frame tells, shaped as CHI2; bursts only
     TILT        displacement, float32, (frame, node_y, node_x, 2) as (dy, dx), with TILTPOS; bursts only
     ==========  ==========================================================================
 
@@ -141,12 +142,14 @@ def _write_psf(stream: IO[bytes], store: ResultStore) -> None:
 
 
 def _write_figures(stream: IO[bytes], store: ResultStore) -> None:
-    """CHI2, and TILT with TILTPOS."""
-    chi2 = store.array("quality/chi2")
-    shape = tuple(n for n in chi2.shape[:2] if n > 1) + chi2.shape[2:]
-    planes = (np.asarray(chi2[where]) for where in np.ndindex(*chi2.shape[:2]))
-    write_image(stream, "CHI2", shape, "float32", planes)
-    if store.tilt() is None:
+    """CHI2, and of a burst WEIGHT and TILT with TILTPOS."""
+    burst = store.tilt() is not None
+    for name in ("chi2", "weight") if burst else ("chi2",):
+        values = store.array(f"quality/{name}")
+        shape = tuple(n for n in values.shape[:2] if n > 1) + values.shape[2:]
+        planes = (np.asarray(values[where]) for where in np.ndindex(*values.shape[:2]))
+        write_image(stream, name.upper(), shape, "float32", planes)
+    if not burst:
         return
     tilt = store.array("tilt/displacement")
     unit = fits.Header([("BUNIT", "pixel", "(dy, dx) on the first axis")])

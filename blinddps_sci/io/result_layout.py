@@ -164,9 +164,11 @@ def make_arrays(root: zarr.Group, geometry: Geometry, facts: Mapping[str, Any]) 
         _float_array(psf, name, (*grid, size, size), (*key, size, size), None, PSF_DIMS, {"long_name": what})
     _positions(psf, geometry.node_y, geometry.node_x)
     quality = root.create_group("quality")
-    _float_array(
-        quality, "chi2", grid, key, None, TILE_DIMS, {"long_name": "reduced chi-squared of the tile"}
-    )
+    figures = {"chi2": "reduced chi-squared of the tile"}
+    if geometry.tilt_y is not None:
+        figures["weight"] = "how much the frame tells of the tile, one on average"
+    for name, what in figures.items():
+        _float_array(quality, name, grid, key, None, TILE_DIMS, {"long_name": what})
     if geometry.tilt_y is not None and geometry.tilt_x is not None:
         tilt = root.create_group("tilt")
         shape = (geometry.frames, geometry.tilt_y.size, geometry.tilt_x.size, 2)

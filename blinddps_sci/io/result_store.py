@@ -160,8 +160,8 @@ class ResultStore:
             if values is not None:
                 self._write(name, (frame, channel, iy, ix, slice(None), slice(None)), values)
 
-    def write_chi2(self, frame: int, channel: int, iy: Nodes, ix: Nodes, chi2: ArrayLike) -> None:
-        """Write the reduced chi-squared of the tiles of whole keys; see `write_psf`.
+    def write_quality(self, frame: int, channel: int, iy: Nodes, ix: Nodes, **figures: ArrayLike) -> None:
+        """Write figures of the tiles of whole keys; see `write_psf`.
 
         Parameters
         ----------
@@ -169,15 +169,16 @@ class ResultStore:
             Which plane.
         iy, ix : int or slice
             Which tiles.
-        chi2 : array_like, (n_y, n_x)
-            Of posterior samples; expected one.
+        **figures : array_like, (n_y, n_x)
+            ``chi2`` and, of a burst, ``weight``.
 
         Raises
         ------
         OutputError
             As `write_psf`.
         """
-        self._write("quality/chi2", (frame, channel, iy, ix), chi2)
+        for name, values in figures.items():
+            self._write(f"quality/{name}", (frame, channel, iy, ix), values)
 
     def write_tilt(self, frame: int, iy: Nodes, ix: Nodes, displacement: ArrayLike) -> None:
         """Write the tilts of the nodes of whole keys; see `write_psf`.
@@ -338,20 +339,19 @@ class ResultStore:
         Returns
         -------
         xarray.Dataset
-            `kernel` and `std` (frame, channel, node_y, node_x, ky, kx) and `position` (node_y,
-            node_x, 2), the 0-based (y, x) of every node.
+            `kernel`, `std` (frame, channel, node_y, node_x, ky, kx); `position` (node_y, node_x, 2), (y, x).
         """
         return self._open_group("psf", None)
 
-    def chi2(self) -> xr.DataArray:
-        """Open the reduced chi-squared of every tile.
+    def quality(self) -> xr.Dataset:
+        """Open the figures of every tile for xarray.
 
         Returns
         -------
-        xarray.DataArray, float32, (frame, channel, tile_y, tile_x)
-            Expected one; NaN where nothing has been restored.
+        xarray.Dataset, float32, (frame, channel, tile_y, tile_x)
+            Reduced ``chi2``; of a burst ``weight``, one on average. NaN where nothing was restored.
         """
-        return self._open_group("quality", None)["chi2"]
+        return self._open_group("quality", None)
 
     def tilt(self) -> xr.Dataset | None:
         """Open the tilts for xarray.

@@ -89,6 +89,9 @@ def test_the_sharpest_frames_are_kept(burst_job, frames: np.ndarray) -> None:
     frames[1] = (frames[1] + np.roll(frames[1], 2, axis=0) + np.roll(frames[1], 2, axis=1)) / 3
     result = run_unit(burst_job(frames, keep=0.67), 0)
     assert np.isfinite(result.chi2).all(axis=1).tolist() == [True, False, True]
+    weight = result.figures["weight"]
+    assert (weight > 0).all(axis=1).tolist() == [True, False, True]
+    np.testing.assert_allclose(weight.sum(axis=0), 2, rtol=1e-5)
 
 
 def test_the_published_sampler_restores_bursts(burst_job, frames: np.ndarray) -> None:
@@ -159,8 +162,8 @@ def test_a_store_has_kernels_and_tilts_of_every_frame(
     assert restored["image"].dims == (("y", "x") if choice == "all" else ("t", "y", "x"))
     assert restored["psf_kernel"].shape == (FRAMES, 1, *nodes, 8, 8)
     assert restored["tilt"].shape == (FRAMES, *nodes, 2)
-    assert restored["chi2"].shape == (FRAMES, 1, *nodes)
-    for name in ("image", "std", "psf_kernel", "tilt", "chi2"):
+    assert restored["chi2"].shape == restored["weight"].shape == (FRAMES, 1, *nodes)
+    for name in ("image", "std", "psf_kernel", "tilt", "chi2", "weight"):
         assert np.isfinite(restored[name].values).all(), name
     assert verify(path) == {}
     store = open_result(path)
@@ -177,6 +180,7 @@ def test_a_fits_file_of_a_burst_has_everything(burst, frames: np.ndarray, tmp_pa
         assert hdus["SCI"].data.shape == hdus["ERR"].data.shape == frames.shape[1:]
         assert hdus["SCI"].header["CRPIX1"] == 20.0
         assert hdus["TILT"].data.shape[0] == hdus["CHI2"].data.shape[0] == FRAMES
+        np.testing.assert_allclose(hdus["WEIGHT"].data.mean(axis=0), 1, rtol=1e-5)
         assert np.isfinite(hdus["TILT"].data).all()
 
 

@@ -43,7 +43,7 @@ def test_the_store_holds_what_the_units_found(job_of, scene, tmp_path) -> None:
     job: Job = job_of(data, psf="per-tile", steps=2)
     store = run_job(job, tmp_path / "out.zarr")
     results = [run_unit(job, number) for number in range(job.plan.n_units)]
-    seen, psf, chi2 = store.dataset(), store.psf(), store.chi2()
+    seen, psf, chi2 = store.dataset(), store.psf(), store.quality()["chi2"]
     assert job.plan.n_units == 4
     for unit in job.plan.units():
         expected = blend(job.plan, unit, lambda n: results[n].images)

@@ -36,7 +36,7 @@ def test_a_job_is_described_by_what_was_resolved(job_of, scene, tmp_path: Path) 
 def test_a_result_is_described_with_its_chi2(job_of, scene, tmp_path: Path) -> None:
     path = tmp_path / "out.zarr"
     store = run_job(job_of(scene(32, 32)), path)
-    expected = float(store.chi2().mean())
+    expected = float(store.quality()["chi2"].mean())
     assert chi2_of(path) == pytest.approx(expected, rel=1e-6)
     text = describe_path(path)
     for part in (

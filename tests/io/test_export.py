@@ -100,7 +100,7 @@ def restore(path: Path, template: xr.Dataset, **options: Any) -> ResultStore:
     chi2 = 1.0 + np.add.outer(np.arange(rows), np.arange(columns))
     for frame, channel in np.ndindex(frames, channels):
         store.write_psf(frame, channel, slice(None), slice(None), kernels, np.zeros_like(kernels))
-        store.write_chi2(frame, channel, slice(None), slice(None), chi2 + frame + channel)
+        store.write_quality(frame, channel, slice(None), slice(None), chi2=chi2 + frame + channel)
     store.finish()
     return store
 

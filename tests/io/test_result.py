@@ -147,7 +147,7 @@ def test_a_write_touches_its_own_keys_only(tmp_path: Path, noise: np.ndarray) ->
     store.write_psf(0, 0, slice(0, 2), 1, np.full((2, 8, 8), 1 / 64))
     assert set(keys(store, "psf/kernel")) == {"c/0/0/0/1/0/0"}
     assert keys(store, "psf/std") == {}
-    store.write_chi2(0, 0, slice(2, 3), slice(0, 1), [[1.0]])
+    store.write_quality(0, 0, slice(2, 3), slice(0, 1), chi2=[[1.0]])
     assert set(keys(store, "quality/chi2")) == {"c/0/0/1/0"}
 
 
@@ -455,15 +455,15 @@ def test_a_store_open_for_reading_is_not_written(tmp_path: Path) -> None:
     store = open_result(tmp_path / "out.zarr")
     for write in (
         lambda: store.write_region("image", {}, slice(0, 64), slice(0, 64), np.zeros((64, 64))),
-        lambda: store.write_chi2(0, 0, 2, 0, 1.0),
+        lambda: store.write_quality(0, 0, 2, 0, chi2=1.0),
         lambda: store.finish(),
         lambda: store.build_pyramid(),
         lambda: store.update_attrs(a=1),
     ):
         with pytest.raises(OutputError, match="for reading only"):
             write()
-    open_result(tmp_path / "out.zarr", "r+").write_chi2(0, 0, 2, 1, 0.5)
-    chi2 = store.chi2()
+    open_result(tmp_path / "out.zarr", "r+").write_quality(0, 0, 2, 1, chi2=0.5)
+    chi2 = store.quality()["chi2"]
     assert chi2.dims == ("frame", "channel", "tile_y", "tile_x")
     assert float(chi2[0, 0, 2, 1]) == 0.5
     assert int(np.isfinite(chi2).sum()) == 1

@@ -50,7 +50,7 @@ def store(tmp_path: Path) -> ResultStore:
         kernels[divmod(number, 3)], chi2[divmod(number, 3)] = gaussian(32, 1.5 + number), number
     for frame in range(3):
         made.write_psf(frame, 0, slice(None), slice(None), kernels)
-        made.write_chi2(frame, 1, slice(None), slice(None), chi2 + frame)
+        made.write_quality(frame, 1, slice(None), slice(None), chi2=chi2 + frame)
     made.build_pyramid()
     made.finish()
     return made
