@@ -61,13 +61,37 @@ def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | 
     """
     unit = job.plan.unit_at(number)
     window = frames_of(job, unit)
-    scene = pose(job, unit, window)
+    scene = _with_tilts(job, unit, window, callback) or pose(job, unit, window)
     if scene is None:
         return UnitResult.nothing(job, unit, _in_all(window.mask))
     draws = draw_chain(job, scene, callback)
     if any(draw.status is not Status.COMPLETE for draw in draws):
         raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
     return _collected(job, scene, draws)
+
+
+def _with_tilts(
+    job: Job, unit: Unit, window: Window, callback: Callable[[Progress], None] | None
+) -> BurstScene | None:
+    """Return the problem of one of several channels, with the tilts given that another one has found.
+
+    None if it has to find them itself: it is that other one, or that one shows nothing.
+    """
+    sibling = job.tilt_unit(unit)
+    if sibling.plane == unit.plane:
+        return None
+    other = pose(job, sibling, frames_of(job, sibling))
+    scene = None if other is None else pose(job, unit, window, other.used)
+    if other is None or scene is None:
+        return None
+
+    def waiting(progress: Progress) -> None:
+        if callback is not None:
+            callback(replace(progress, step=0))
+
+    found = draw_chain(job.with_draws(1), other, waiting)[0].samples["tilt"][0]
+    by_frame = found.reshape(len(other.used), 2, *found.shape[-2:])[np.searchsorted(other.used, scene.used)]
+    return replace(scene, known={"tilt": by_frame.reshape(1, -1, *found.shape[-2:])})
 
 
 def frames_of(job: Job, unit: Unit) -> Window:
@@ -139,9 +163,11 @@ def _collected(job: Job, scene: BurstScene, draws: list[Posterior]) -> UnitResul
     """Return what the draws say, of all frames; those that were not used have none."""
     operator = operator_of(job, scene, scene.nodes)
     samples = joined(draws)
+    tilt = samples.get("tilt", scene.known.get("tilt"))
+    assert tilt is not None
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)
     kernels = torch.stack(torch.split(samples["kernel"], tiles, dim=1), dim=1)
-    tilts = job.tilt_model.at(scene.grid, torch.stack(torch.split(samples["tilt"], 2, dim=1), dim=1))
+    tilts = job.tilt_model.at(scene.grid, torch.stack(torch.split(tilt, 2, dim=1), dim=1))
     mask, level = _in_all(scene.window.mask), job.noise.saturation
     saturated = np.zeros_like(mask) if level is None else ~_in_all(scene.window.data < level) & ~mask
     return UnitResult(

@@ -109,14 +109,29 @@ class BurstScene:
         return self.grid.grid
 
 
-def pose(job: Job, unit: Unit, window: Window) -> BurstScene | None:
-    """Return the problem of a unit with the input (F, h, w); None if no frame shows anything."""
+def pose(job: Job, unit: Unit, window: Window, frames: NDArray[np.intp] | None = None) -> BurstScene | None:
+    """Return the problem of a unit; None if no frame shows anything.
+
+    Parameters
+    ----------
+    job, unit
+        Which.
+    window : Window
+        Its input, (F, h, w).
+    frames : ndarray of int, optional
+        The frames to use; by default those that are alike, and sharp enough to be kept.
+    """
     usable = np.flatnonzero(~window.mask.all(axis=(1, 2)))
+    if frames is not None:
+        usable = np.intersect1d(usable, frames)
     if not usable.size:
         return None
     tiles = job.plan.tiles(unit)
     filled = np.stack([_filled(window.data[f], window.mask[f]) for f in usable])
-    used, registered = _chosen(filled, job.config.keep)
+    if frames is None:
+        used, registered = _chosen(filled, job.config.keep)
+    else:
+        used, registered = np.arange(len(usable)), register(filled)
     chosen = usable[used]
     part = Window(
         window.data[chosen],

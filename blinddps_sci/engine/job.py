@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
-from blinddps_sci.tiling.plan import Plan
+from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
@@ -102,6 +102,22 @@ class Job:
         """Return the position of a plane along the leading axes."""
         return index_of(plane, self.leading)
 
+    def tilt_unit(self, unit: Unit) -> Unit:
+        """Return the unit at the same place in the channel in which the tilts of a burst are found.
+
+        All channels share their tilts, which the middle one (green, of a colour camera) finds.
+        """
+        index = self.index(unit.plane)
+        if "c" not in index:
+            return unit
+        index["c"] = self.leading["c"] // 2
+        plane = int(np.ravel_multi_index(tuple(index.values()), tuple(self.leading.values())))
+        return self.plan.unit_at(unit.index + (plane - unit.plane) * (self.plan.n_units // self.plan.planes))
+
+    def with_draws(self, draws: int) -> Job:
+        """Return the same job with another number of draws."""
+        return replace(self, config=self.config.model_copy(update={"samples": draws, "chains": 1}))
+
     @property
     def draws(self) -> int:
         """Posterior draws of every plane."""
@@ -142,7 +158,9 @@ class Job:
     def evaluations(self) -> int:
         """Calls of the image prior for every tile."""
         if self.frames is not None:
-            return self.steps * (self.draws if self.config.sampler == "dps" else 1)
+            own = self.steps * (self.draws if self.config.sampler == "dps" else 1)
+            channels = self.leading.get("c", 1)
+            return own if channels == 1 else own + self.with_draws(1).steps * (channels - 1) // channels
         return self.config.steps * (self.draws + (self.config.chains if self.estimates else 0))
 
     @property
@@ -254,15 +272,14 @@ def _leading(dataset: Dataset, config: RestoreConfig) -> dict[str, int]:
     Raises
     ------
     ConfigError
-        If a burst has channels or slices.
+        If a burst has slices.
     """
     inner = ("t", "y", "x") if config.merges else ("y", "x")
     leading = {str(dim): size for dim, size in dataset["data"].sizes.items() if dim not in inner}
-    many = [dim for dim in ("c", "z") if leading.get(dim, 1) > 1]
-    if config.merges and many:
+    if config.merges and leading.get("z", 1) > 1:
         raise ConfigError(
-            f"a burst of one scene was asked for, but the input has an axis {many[0]} of length "
-            f"{leading[many[0]]}; choose one channel with --channel, or restore the slices one by one"
+            f"a burst of one scene was asked for, but the input has an axis z of length {leading['z']}; "
+            "restore the slices one by one"
         )
     return leading
 

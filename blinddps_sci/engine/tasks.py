@@ -167,7 +167,7 @@ def _write_unit(job: Job, store: ResultStore, result: UnitResult) -> dict[str, s
         store.write_quality(first + frame, channel, *nodes, **one)
     written = {"scale0/dq": flags, "psf/kernel": kernels, "psf/std": stds}
     written |= {f"quality/{name}": found for name, found in figures.items()}
-    if result.tilt is not None:
+    if result.tilt is not None and job.tilt_unit(unit).plane == unit.plane:
         tilt = result.tilt.transpose(0, 2, 3, 1)
         for frame, field in enumerate(tilt):
             store.write_tilt(first + frame, *nodes, field)

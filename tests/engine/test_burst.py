@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import zarr
 from astropy.io import fits
 
@@ -231,8 +232,31 @@ def test_what_does_not_go_with_turbulence_is_refused(burst_job, frames: np.ndarr
         burst_job(frames, psf="shared")
     with pytest.raises(ConfigError, match="another PSF in every frame and tile"):
         burst_job(frames, psf_file="psf.npy")
-    with pytest.raises(ConfigError, match="an axis c of length 2; choose one channel"):
-        burst_job(np.stack([frames, frames], axis=1))
+    slices = xr.DataArray(np.stack([frames, frames], axis=1), dims=("t", "z", "y", "x"))
+    with pytest.raises(ConfigError, match="an axis z of length 2; restore the slices one by one"):
+        burst_job(slices)
+
+
+def test_channels_share_their_tilts(burst, burst_job, frames: np.ndarray, tmp_path: Path) -> None:
+    colours = np.stack([0.5 * frames, frames, 0.8 * frames + 20], axis=1)
+    colours[1, 2] = np.nan  # a frame that one channel lacks
+    path = tmp_path / "out.zarr"
+    found = blinddps_sci.restore(colours, path, **burst)
+    assert found["image"].dims == ("c", "y", "x")
+    nodes = (found.sizes["node_y"], found.sizes["node_x"])
+    assert found["psf_kernel"].shape == (FRAMES, 3, *nodes, 8, 8)
+    assert found["tilt"].shape == (FRAMES, *nodes, 2)
+    assert np.isfinite(found["image"].values).all()
+    assert (found["weight"][1, 2] == 0).all()
+    assert verify(path) == {}
+    # One draw, so that the tilts that the others are given are those that the middle one returns.
+    job, steps = burst_job(colours, samples=1), list[int]()
+    red, green, blue = (run_unit(job, n, lambda progress: steps.append(progress.step)).tilt for n in range(3))
+    np.testing.assert_array_equal(red, green)
+    np.testing.assert_array_equal(blue[[0, 2]], green[[0, 2]])
+    assert np.isnan(blue[1]).all()
+    assert steps.count(0) == 2 * job.steps  # while the middle one is drawn for the others
+    assert max(steps) == job.steps
 
 
 def test_a_simulated_burst_is_explained_by_what_is_found() -> None:
