@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.refinement import grouped, members, representatives
-from blinddps_sci.engine.registration import Registration, register, register_patches
+from blinddps_sci.engine.registration import Registration, filled, register, register_patches
 from blinddps_sci.engine.scene import (
     HEADROOM,
     canvas_prior,
@@ -43,7 +43,7 @@ _FIRST = {"image": 1.0, "kernel": 1.0, "tilt": 1.0}
 _RENEWED = {"image": 0.3, "kernel": 0.4, "tilt": 0.3}
 """Noise with which each refinement and each further draw begins."""
 
-_DETAIL = 0.3
+_DETAIL = 0.0
 """Detail of the scenes about which the sampler linearises; see `Unknown.detail`."""
 
 _SHIFT_NOISE = 0.3
@@ -127,11 +127,11 @@ def pose(job: Job, unit: Unit, window: Window, frames: NDArray[np.intp] | None =
     if not usable.size:
         return None
     tiles = job.plan.tiles(unit)
-    filled = np.stack([_filled(window.data[f], window.mask[f]) for f in usable])
+    whole = np.stack([filled(window.data[f], window.mask[f]) for f in usable])
     if frames is None:
-        used, registered = _chosen(filled, job.config.keep)
+        used, registered = _chosen(whole, job.config.keep)
     else:
-        used, registered = np.arange(len(usable)), register(filled)
+        used, registered = np.arange(len(usable)), register(whole)
     chosen = usable[used]
     part = Window(
         window.data[chosen],
@@ -159,10 +159,6 @@ def pose(job: Job, unit: Unit, window: Window, frames: NDArray[np.intp] | None =
         tilt_field=TiltField.fitted(patches, places, _SHIFT_NOISE),
         stream=plane_stream(job, unit),
     )
-
-
-def _filled(frame: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    return np.where(mask, np.median(frame[~mask]), frame).astype(np.float32)
 
 
 def _chosen(frames: NDArray[np.float32], keep: float) -> tuple[NDArray[np.intp], Registration]:

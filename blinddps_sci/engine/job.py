@@ -25,6 +25,8 @@ from blinddps_sci.engine.networks import choose_device, choose_precision, load_p
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.engine.places import index_of
 from blinddps_sci.engine.refinement import burst_steps
+from blinddps_sci.engine.registration import filled, register
+from blinddps_sci.engine.seeing import contrast
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.io import check_finite, overview, read_window
@@ -34,11 +36,14 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 8
+ALGORITHM = 9
 """Raised whenever the same configuration would give another answer."""
 
-_WIDENED = 2.0
-"""Range of the stretch of a burst over that of its blurred data: its scene has more contrast than they."""
+_UNTOLD = 1.4
+"""Contrast of a scene over that of its frame, if there is only one frame to tell."""
+
+_TELLING, _TELLING_SIDE = 24, 256
+"""Frames of a burst that tell of its scene's contrast, and their side, pixels."""
 
 _SAMPLE_SIDE = 1024
 
@@ -206,8 +211,19 @@ def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
     noise = choose_noise(config, dataset, _sample(dataset))
     stretch = choose_stretch(overview(dataset))
     if config.model == "turbulence" and isinstance(stretch, LinearStretch):
-        stretch = stretch.widened(_WIDENED)
+        stretch = stretch.widened(_contrast(dataset) if config.merges else _UNTOLD)
     return Resolved(stretch, noise)
+
+
+def _contrast(dataset: Dataset) -> float:
+    """Return by how much the range of a burst's scene exceeds that of its frames, told by their middle."""
+    sizes = dataset["data"].sizes
+    index = {str(dim): n // 2 for dim, n in sizes.items() if dim not in ("t", "y", "x")}
+    y, x = (_middle(sizes[dim], _TELLING_SIDE) for dim in ("y", "x"))
+    some = np.unique(np.linspace(0, sizes.get("t", 1) - 1, _TELLING).round().astype(int))
+    windows = (read_window(dataset, {"t": int(t), **index}, y, x) for t in some)
+    frames = [filled(window.data, window.mask) for window in windows if not window.mask.all()]
+    return contrast(register(np.stack(frames)).moved) if len(frames) > 1 else _UNTOLD
 
 
 def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
@@ -316,11 +332,17 @@ def _windows(dataset: Dataset) -> Iterator[tuple[dict[str, int], slice, slice]]:
     planes = [dict(zip(sizes, where, strict=True)) for where in np.ndindex(*sizes.values())]
 
     def span(start: int, length: int) -> slice:
-        return slice(max(start, 0), min(max(start, 0) + _SAMPLE_SIDE, length))
+        return slice(start, min(start + _SAMPLE_SIDE, length))
 
     for plane in planes:
-        yield plane, span((height - _SAMPLE_SIDE) // 2, height), span((width - _SAMPLE_SIDE) // 2, width)
+        yield plane, _middle(height, _SAMPLE_SIDE), _middle(width, _SAMPLE_SIDE)
     for plane in planes:
         for y in range(0, height, _SAMPLE_SIDE):
             for x in range(0, width, _SAMPLE_SIDE):
                 yield plane, span(y, height), span(x, width)
+
+
+def _middle(length: int, side: int) -> slice:
+    """Return the middle of an axis, of so many pixels or all."""
+    start = max((length - side) // 2, 0)
+    return slice(start, min(start + side, length))

@@ -23,6 +23,9 @@ __all__ = ["projected_seconds"]
 _STEPS = 2
 """Steps of the calibration: those of most and of least noise, between which the others lie."""
 
+_FRAMES = 6
+"""Frames of a burst that are calibrated with."""
+
 _PLACES = 64
 """So many units, spread evenly, are tried for a tile of which at least half is usable."""
 
@@ -40,7 +43,8 @@ def projected_seconds(job: Job) -> float:
     work, measured = (
         Workload.of(each).total * tile_pixels(each.plan) / each.plan.n_units for each in (job, small)
     )
-    return duration(seconds * work / measured, len(job.units), _at_once(job))
+    frames = (job.frames or 1) / (small.frames or 1)
+    return duration(seconds * frames * work / measured, len(job.units), _at_once(job))
 
 
 def _at_once(job: Job) -> int:
@@ -50,8 +54,10 @@ def _at_once(job: Job) -> int:
 
 
 def _one_tile(job: Job) -> Job:
-    """Return the same job on one tile of its input."""
+    """Return the same job on one tile of its input, of a burst on a few of its frames."""
     dataset = _usable_tile(job)
+    if job.config.merges and "t" in dataset["data"].dims:
+        dataset = dataset.isel(t=slice(_FRAMES))
     sizes = dataset["data"].sizes
     options: dict[str, Any] = {"steps": _STEPS, "keep_trajectory": 0, "shard": None}
     if job.device.type == "cpu":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import shift
 from skimage.registration import phase_cross_correlation
 
-__all__ = ["Registration", "displacement", "register", "register_patches"]
+__all__ = ["Registration", "displacement", "filled", "register", "register_patches"]
 
 Frames = NDArray[np.float32]
 
@@ -43,6 +43,11 @@ class Registration:
     mean: Frames
     alike: NDArray[np.float64]
     sharpness: NDArray[np.float64]
+
+
+def filled(frame: Frames, mask: NDArray[np.bool_]) -> Frames:
+    """Return a frame with its median in place of what is masked."""
+    return np.where(mask, np.median(frame[~mask]), frame).astype(np.float32)
 
 
 def register(frames: Frames) -> Registration:

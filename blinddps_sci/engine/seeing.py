@@ -1,4 +1,4 @@
-"""How wide the kernels of a burst are, told by its frames before anything is restored.
+"""How wide the kernels of a burst are, and how flat its frames, told before anything is restored.
 
 Frames that lie on each other differ by their kernels alone. What speckles hold differs from frame to frame;
 what all kernels share, the part of the light that stays together, does not. The frequency at which the frames
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-__all__ = ["blur_width"]
+__all__ = ["blur_width", "contrast"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -25,6 +25,11 @@ Simulated exposures without tilt have 0.39 to 0.55 for D / r0 from 3.2 to 10. At
 
 _SEEN = 0.6
 """The same for the frequency beyond which there is noise alone, of frames that are alike all the way."""
+
+_RESOLVED, _STEEPNESS = 0.45, 0.5
+"""Width times the highest frequency seen, of frames as rich in contrast as their scene, and the power by
+which the contrast of a scene over theirs rises with that product. Of 31 simulated bursts (D / r0 from 1 to
+9, five telescopes, four kinds of scenes) two in three had a contrast within a third of what is found."""
 
 _FLOOR = 0.5
 """Cycles per pixel from which on, in the corners of the spectrum, there is noise alone."""
@@ -44,21 +49,44 @@ def blur_width(frames: Array) -> float:
     through atmospheric turbulence", J. Opt. Soc. Am. A 1, 510 (1984), doi:10.1364/JOSAA.1.000510 (the
     spectral ratio).
     """
-    frequency, shared, power, noise = _spectra(frames)
-    seen = power > noise
-    # From the first frequency without signal on, what looks like signal is chance.
-    end = len(seen) if seen.all() else int(np.argmin(seen))
-    if end == 0:
+    frequency, ratio = _seen(frames)
+    if ratio.size == 0:
         return float("inf")
-    ratio = shared[:end] / power[:end]
     below = np.flatnonzero(ratio < 0.5)
     if below.size == 0:
-        return _SEEN / float(frequency[end - 1])
+        return _SEEN / float(frequency[-1])
     i = int(below[0])
     if i == 0:
         return _SHARED / float(frequency[0])
     part = (ratio[i - 1] - 0.5) / (ratio[i - 1] - ratio[i])
     return _SHARED / float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
+
+
+def contrast(frames: Array) -> float:
+    """Return by how much the range of the scene exceeds that of its frames; at least one.
+
+    Where kernels are compact, light from afar does not veil the scene. Kernels of many speckles do veil it,
+    and are told by detail much finer than the kernels are wide.
+
+    Parameters
+    ----------
+    frames : ndarray, (F, h, w)
+        As of `blur_width`.
+    """
+    frequency, _ = _seen(frames)
+    if frequency.size == 0:
+        return 1.0
+    ratio = blur_width(frames) * float(frequency[-1]) / _RESOLVED
+    return float(max(1.0, ratio**_STEEPNESS))
+
+
+def _seen(frames: Array) -> tuple[Array, Array]:
+    """Return the frequencies at which there is more than noise, and the share of power that frames share."""
+    frequency, shared, power, noise = _spectra(frames)
+    seen = power > noise
+    # From the first frequency without signal on, what looks like signal is chance.
+    end = len(seen) if seen.all() else int(np.argmin(seen))
+    return frequency[:end], shared[:end] / power[:end]
 
 
 def _spectra(frames: Array) -> tuple[Array, Array, Array, float]:

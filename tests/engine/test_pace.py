@@ -52,3 +52,14 @@ def test_workers_have_one_thread_each(job_of, scene, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pace, "_timed", lambda job: threads.append("timed") or 1.0)
     projected_seconds(job_of(scene(32, 32), workers=2))
     assert threads == [1, "timed", "timed", 3]
+
+
+def test_frames_of_a_burst_count(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(pace, "_timed", lambda job: seen.append(job.frames) or 1.0)
+    few, many = (
+        projected_seconds(job_of(scene(n, 48, 48), model="turbulence", psf="per-tile", reach=4))
+        for n in (3, 12)
+    )
+    assert seen == [3, 3, 6, 6]
+    assert many == pytest.approx(2 * few)

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from blinddps_sci.engine.registration import register
-from blinddps_sci.engine.seeing import blur_width
+from blinddps_sci.engine.seeing import blur_width, contrast
 from blinddps_sci.simulate import PRESETS, random_scene, simulate_burst
 
 
@@ -29,3 +29,17 @@ def test_frames_with_one_kernel_are_as_wide_as_their_detail(rng: np.random.Gener
 
 def test_noise_has_no_width(rng: np.random.Generator) -> None:
     assert blur_width(rng.normal(size=(4, 64, 64))) > 20
+
+
+def test_stronger_turbulence_hides_more_of_the_contrast() -> None:
+    found = []
+    for strength in (1.5, 8.0):
+        rng = np.random.default_rng(8)
+        setting = PRESETS["planetary-35cm"].with_strength(strength)
+        burst = simulate_burst(random_scene((256, 256), rng, "lunar"), setting, 8, rng, size=64, sigma=0.003)
+        found.append(contrast(register(burst.frames).moved))
+    assert 1 <= found[0] < 1.4 < 1.6 < found[1] < 3.5
+
+
+def test_noise_hides_no_contrast(rng: np.random.Generator) -> None:
+    assert contrast(rng.normal(size=(4, 64, 64))) == pytest.approx(1, abs=1)
