@@ -16,6 +16,7 @@ from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io.pyramid import level_sizes
 from blinddps_sci.io.result_layout import nodes_per_key
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.fused import PIXELS_AT_ONCE
 from blinddps_sci.priors.unet import UNetConfig
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling import Budget, check, estimate
@@ -84,13 +85,13 @@ def _per_pixel(job: Job, prior: Prior) -> float:
 
 
 def _kernel_bytes(job: Job) -> int:
-    """Return what the kernels of a unit take, which are all denoised in one call."""
+    """Return what the kernels of a unit take, which are denoised many in one call."""
     if job.known_psf is not None:
         return 0
     nodes = 1 if job.config.psf == "shared" else len(job.plan.tiles(job.plan.unit_at(0)))
-    return round(
-        job.batch * nodes * (job.frames or 1) * job.plan.kernel_size**2 * _per_pixel(job, job.kernel_prior)
-    )
+    pixels = job.batch * nodes * (job.frames or 1) * job.plan.kernel_size**2
+    at_once = pixels if job.config.sampler == "dps" else min(pixels, PIXELS_AT_ONCE)
+    return round(at_once * _per_pixel(job, job.kernel_prior))
 
 
 def _estimates_bytes(job: Job) -> int:

@@ -16,7 +16,10 @@ from torch.utils.checkpoint import checkpoint
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.error import Root, error_root
 
-__all__ = ["FusedPrior", "PlanewisePrior", "TileWindow"]
+__all__ = ["PIXELS_AT_ONCE", "FusedPrior", "PlanewisePrior", "TileWindow"]
+
+PIXELS_AT_ONCE = 2**19
+"""Pixels of planes that are denoised in one call: memory does not grow with the frames of a burst."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ class PlanewisePrior:
         groups = x.shape[1] // self.channels
         if groups == 1:
             return self.prior(x, sigma)
-        return self.prior(self._grouped(x), sigma.repeat_interleave(groups)).reshape(x.shape)
+        planes, sigmas = self._grouped(x), sigma.repeat_interleave(groups)
+        count = max(PIXELS_AT_ONCE // planes[0].numel(), 1)
+        parts = zip(torch.split(planes, count), torch.split(sigmas, count), strict=True)
+        return torch.cat([self.prior(*part) for part in parts]).reshape(x.shape)
 
     def error_root(self, estimate: Tensor, sigma: float) -> Root:
         """Return the root of the groups' error; groups are independent."""

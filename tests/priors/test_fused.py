@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from blinddps_sci.priors import fused
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
 from blinddps_sci.priors.gaussian import GaussianPrior
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
@@ -119,6 +120,19 @@ def test_planes_are_denoised_each_on_its_own(make_net, canvas) -> None:
         torch.testing.assert_close(found[:, plane : plane + 1], expected, atol=1e-5, rtol=1e-5)
     single = x[:, :1]
     assert torch.equal(PlanewisePrior(net)(single, sigma), net(single, sigma))
+
+
+def test_many_planes_are_denoised_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def prior(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return x * sigma[:, None, None, None]
+
+    monkeypatch.setattr(fused, "PIXELS_AT_ONCE", 8 * 9)
+    x, sigma = torch.randn(2, 9, 3, 3), torch.tensor([0.5, 2.0])
+    torch.testing.assert_close(PlanewisePrior(prior)(x, sigma), x * sigma[:, None, None, None])
+    assert seen == [8, 8, 2]
 
 
 def test_planes_that_belong_together_are_denoised_together() -> None:
