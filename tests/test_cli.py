@@ -529,7 +529,7 @@ BAD_COMMANDS = {
     "restore without an output": ("restore", "{in}"),
     "plan without an input": ("plan",),
     "info of nothing": ("info", "{folder}/missing.fits"),
-    "info of a folder": ("info", "{folder}"),
+    "info of a folder": ("info", "{folder}/empty"),
     "info of text": ("info", "{folder}/notes.txt"),
     "info of damaged weights": ("info", "{folder}/bad.safetensors"),
     "report of nothing": ("report", "{folder}/missing.zarr", "-o", "{folder}/r.html"),
