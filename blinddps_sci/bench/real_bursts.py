@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.held_out import explain
-from blinddps_sci.engine.job import prepare
+from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.registration import displacement, register
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import InputError
@@ -73,6 +73,7 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
     if len(burst) < 4:
         raise InputError(f"{path}: a burst of {len(burst)} frames cannot be divided; give at least 4")
     half, others = burst[::2], burst[1::2]
+    job = _inner_job(others, **options)
     registered = register(half.astype(np.float32))
     begin = time.perf_counter()
     restored = restore(half, model="turbulence", **options)["image"].values
@@ -90,7 +91,7 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
             {
                 "case": path.name,
                 "method": name,
-                "held_out": _unexplained(others, scene, **options),
+                "held_out": float(np.nanmean(explain(job, scene))),
                 "frc": float(curve.correlation.mean()),
                 "resolution": resolution(curve),
                 "seconds": seconds.get(name),
@@ -118,11 +119,11 @@ def _laid_on(reference: Image, image: Image) -> Image:
     return np.asarray(shift(image, displacement(reference, image), order=3, mode="nearest"))
 
 
-def _unexplained(frames: NDArray[Any], scene: Image, **options: Any) -> float:
-    """Return the reduced chi-squared of frames about a scene, where it is known all around."""
+def _inner_job(frames: NDArray[Any], **options: Any) -> Job:
+    """Return the problem of that part of frames (F, h, w) around which their scene is known."""
     config = make_config({**options, "model": "turbulence", "samples": 1})
     margin = prepare(open_stack(frames), config).margin
     inner = np.ascontiguousarray(frames[:, margin:-margin, margin:-margin])
     if not inner.size:
         raise InputError(f"frames of {frames.shape[1:]} pixels lie within the margin of {margin}; take more")
-    return float(np.nanmean(explain(prepare(open_stack(inner), config), scene)))
+    return prepare(open_stack(inner), config)
