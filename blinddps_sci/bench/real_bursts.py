@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import shift
 from tqdm import tqdm
 
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.held_out import explain
 from blinddps_sci.engine.job import Job, prepare
-from blinddps_sci.engine.registration import displacement, register
+from blinddps_sci.engine.registration import laid_on, register
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
@@ -86,7 +85,7 @@ def judge(path: Path, size: int, frames: int, **options: Any) -> tuple[list[Row]
     linear = register(others.astype(np.float32)).mean
     rows = []
     for name, scene in tqdm(scenes.items(), desc=path.name, unit="scene", file=sys.stderr):
-        curve = ring_correlation(_laid_on(linear, scene), linear)
+        curve = ring_correlation(laid_on(linear, scene), linear)
         rows.append(
             {
                 "case": path.name,
@@ -113,10 +112,6 @@ def _middle(path: Path, size: int) -> NDArray[Any]:
     # What the numbers are tells of the noise.
     stored = frames.astype(np.dtype(stack.attrs["dtype_on_disk"]).newbyteorder("="))
     return stored if np.array_equal(stored, frames) else frames
-
-
-def _laid_on(reference: Image, image: Image) -> Image:
-    return np.asarray(shift(image, displacement(reference, image), order=3, mode="nearest"))
 
 
 def _inner_job(frames: NDArray[Any], **options: Any) -> Job:

@@ -186,7 +186,8 @@ def _nodes(job: Job, unit: Unit, tiles: tuple[Tile, ...]) -> tuple[NDArray[np.fl
 def operator_of(job: Job, scene: BurstScene, grid: tuple[int, int]) -> Operator:
     """Return how the frames come about, with a grid of kernels for each."""
     windows = grouped(node_windows(scene.unit, scene.tiles), *scene.nodes, grid)
-    burst = Burst(windows, job.plan.margin, scene.tilts, job.plan.reach, len(scene.used))
+    exposure = scene.registered.exposure.tolist()
+    burst = Burst(windows, job.plan.margin, scene.tilts, job.plan.reach, exposure)
     return Given(burst, scene.known) if scene.known else burst
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from blinddps_sci.engine.burst import draw_chain, frames_of, joined, of_all
 from blinddps_sci.engine.burst_scene import BurstScene, chi2_by_tile, operator_of, pose
+from blinddps_sci.engine.exposure import relative_exposure
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.registration import displacement
+from blinddps_sci.engine.registration import displacement, laid_on
 from blinddps_sci.errors import ConfigError, InputError
 
 __all__ = ["explain"]
@@ -54,9 +55,14 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _about(scene: BurstScene, image: NDArray[np.float32], margin: int) -> BurstScene:
-    """Return the problem with its scene given, and the frames' displacements against that scene."""
+    """Return the problem with its scene given, and the displacements and exposures of frames against that scene."""
     inner = image[margin:-margin, margin:-margin]
     registered = scene.registered
     tilt = registered.tilt + displacement(inner, registered.mean)
+    ratio, _ = relative_exposure(laid_on(inner, registered.mean), inner)
     known = torch.from_numpy(image).to(scene.data.device)[None, None]
-    return replace(scene, registered=replace(registered, tilt=tilt), known={"image": known})
+    return replace(
+        scene,
+        registered=replace(registered, tilt=tilt, exposure=registered.exposure * ratio),
+        known={"image": known},
+    )

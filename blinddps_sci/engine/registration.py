@@ -1,4 +1,4 @@
-"""How far the frames of a burst are displaced against their mean: where its restoration begins."""
+"""How the frames of a burst differ from their mean as wholes, in place and brightness: where restoring begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import shift
 from skimage.registration import phase_cross_correlation
 
-__all__ = ["Registration", "displacement", "filled", "register", "register_patches"]
+from blinddps_sci.engine.exposure import exposures
+
+__all__ = ["Registration", "displacement", "filled", "laid_on", "register", "register_patches"]
 
 Frames = NDArray[np.float32]
 
@@ -27,8 +29,10 @@ class Registration:
     ----------
     tilt : ndarray, (F, 2)
         Pixels (dy, dx): at p a frame sees the mean's p + tilt. The frames' mean is zero.
+    exposure : ndarray, (F,)
+        Brightness over that of the mean, one on average.
     moved : ndarray, (F, h, w)
-        The frames, each moved back.
+        The frames, each moved back and with the mean's brightness.
     mean : ndarray, (h, w)
         Their mean.
     alike : ndarray, (F,)
@@ -39,6 +43,7 @@ class Registration:
     """
 
     tilt: NDArray[np.float64]
+    exposure: NDArray[np.float64]
     moved: Frames
     mean: Frames
     alike: NDArray[np.float64]
@@ -51,7 +56,7 @@ def filled(frame: Frames, mask: NDArray[np.bool_]) -> Frames:
 
 
 def register(frames: Frames) -> Registration:
-    """Register frames (F, h, w), finite everywhere, by whole displacements."""
+    """Register frames (F, h, w), finite everywhere, by whole displacements, and make them equally bright."""
     tilt = np.zeros((len(frames), 2))
     moved = frames
     for _ in range(_ROUNDS if len(frames) > 1 else 0):
@@ -59,10 +64,13 @@ def register(frames: Frames) -> Registration:
         tilt = np.stack([displacement(mean, frame) for frame in frames])
         tilt -= tilt.mean(axis=0)
         moved = np.stack([_moved(frame, by) for frame, by in zip(frames, tilt, strict=True)])
+    exposure = exposures(moved)
+    moved = (moved / exposure[:, None, None]).astype(np.float32)
     mean = moved.mean(axis=0)
     energy = np.array([_gradient_energy(frame) for frame in (*frames, mean)])
     return Registration(
         tilt=tilt,
+        exposure=exposure,
         moved=moved,
         mean=mean,
         alike=_alike(moved),
@@ -92,6 +100,11 @@ def _moved(frame: Frames, by: NDArray[np.float64]) -> Frames:
     """Return a frame moved by (dy, dx) pixels."""
     moved: Frames = shift(frame, by, order=3, mode="nearest")
     return moved
+
+
+def laid_on(reference: Frames, frame: Frames) -> Frames:
+    """Return a frame moved so that it lies on a reference."""
+    return _moved(frame, displacement(reference, frame))
 
 
 def displacement(reference: Frames, frame: Frames) -> NDArray[np.float64]:

@@ -52,12 +52,11 @@ def blur_width(frames: Array) -> float:
     frequency, ratio = _seen(frames)
     if ratio.size == 0:
         return float("inf")
-    below = np.flatnonzero(ratio < 0.5)
+    # The first frequency is that of the whole field, whose brightness and borders change, too.
+    below = np.flatnonzero(ratio[1:] < 0.5) + 1
     if below.size == 0:
         return _SEEN / float(frequency[-1])
     i = int(below[0])
-    if i == 0:
-        return _SHARED / float(frequency[0])
     part = (ratio[i - 1] - 0.5) / (ratio[i - 1] - ratio[i])
     return _SHARED / float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
 

@@ -1,11 +1,12 @@
 """A burst: one scene, seen through another warp and another blur in every frame.
 
 Turbulence displaces the light of each part of the scene, slowly over the field, and blurs it by a
-kernel that changes over the field: warp first, then blur, then the detector.
+kernel that changes over the field: warp first, then blur, then the detector, whose exposure may change.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,12 +35,12 @@ class Burst:
         From the nodes of the tilts to the pixels of the warped images.
     reach : int
         Pixels by which the scene's canvas exceeds the warped images on each side.
-    frames : int
-        F.
+    exposure : sequence of float, length F
+        Brightness of each frame.
 
     Notes
     -----
-    ``y_f(p) = sum_n w_n(p) (k_fn * x_f)(p)`` with ``x_f(p) = x(p + t_f(p))``.
+    ``y_f(p) = g_f sum_n w_n(p) (k_fn * x_f)(p)`` with the exposure ``g_f`` and ``x_f(p) = x(p + t_f(p))``.
 
     References
     ----------
@@ -51,12 +52,20 @@ class Burst:
     margin: int
     grid: TiltGrid
     reach: int
-    frames: int
+    exposure: Sequence[float]
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.reach < 2:
-            raise ConfigError(f"frames {self.frames} and reach {self.reach}: give at least 1 and 2")
+        if self.frames < 1 or self.reach < 2 or not all(0 < g < math.inf for g in self.exposure):
+            raise ConfigError(
+                f"exposures {list(self.exposure)} and reach {self.reach}: "
+                "give at least one exposure, all greater than zero, and a reach of at least 2"
+            )
         object.__setattr__(self, "_blur", FieldBlur(self.windows, self.margin))
+
+    @property
+    def frames(self) -> int:
+        """F."""
+        return len(self.exposure)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -84,7 +93,7 @@ class Burst:
         warped = Warp(self.displacement(unknowns["tilt"]), self.reach).apply(unknowns["image"])
         parts = {"image": warped.flatten(0, 1)[:, None], "kernel": self._by_frame(unknowns["kernel"])}
         blurred = self._blurs.forward(parts)
-        return blurred.reshape(len(warped), self.frames, *blurred.shape[-2:])
+        return self._exposed(blurred.reshape(len(warped), self.frames, *blurred.shape[-2:]))
 
     def linearise(self, values: Mapping[str, Tensor]) -> Linear:
         """Return the linearisation about ``values``.
@@ -112,13 +121,13 @@ class Burst:
                 parts["image"] = sum(moved[1:], moved[0]).flatten(0, 1)[:, None]
             if "kernel" in changes:
                 parts["kernel"] = self._by_frame(changes["kernel"])
-            return blur.apply(parts).reshape(shape)
+            return self._exposed(blur.apply(parts).reshape(shape))
 
         def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
             through = [name for name in ("image", "kernel") if name in wanted]
             if "tilt" in wanted and "image" not in wanted:
                 through.append("image")
-            found = blur.adjoint(residual.flatten(0, 1)[:, None], through)
+            found = blur.adjoint(self._exposed(residual).flatten(0, 1)[:, None], through)
             answer: dict[str, Tensor] = {}
             if "image" in found:
                 back = found["image"].reshape(warped.shape)
@@ -131,11 +140,15 @@ class Burst:
                 answer["kernel"] = found["kernel"].reshape(values["kernel"].shape)
             return answer
 
-        return Linear(blur.value.reshape(shape), apply, adjoint)
+        return Linear(self._exposed(blur.value.reshape(shape)), apply, adjoint)
 
     def displacement(self, tilt: Tensor) -> Tensor:
         """Return the displacement (B, F, 2, h, w) at every pixel of tilts (B, F * 2, n_y, n_x)."""
         return self.grid.apply(tilt.reshape(len(tilt), self.frames, 2, *tilt.shape[-2:]))
+
+    def _exposed(self, frames: Tensor) -> Tensor:
+        """Return frames (B, F, h, w) of equal exposure as they are exposed."""
+        return frames * frames.new_tensor(self.exposure)[:, None, None]
 
     def _by_frame(self, kernels: Tensor) -> Tensor:
         """Return kernels (B * F, N, K, K)."""

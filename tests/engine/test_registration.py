@@ -54,6 +54,13 @@ def test_a_frame_of_something_else_is_not_alike(picture: np.ndarray) -> None:
     assert min(alike[:2]) > 2 * max(abs(alike[2:]))
 
 
+def test_frames_become_equally_bright(picture: np.ndarray) -> None:
+    frames = displaced(picture + 1.0, np.array([[1.0, 0.0], [-1.0, 0.0]])) * np.float32([[[0.9]], [[1.1]]])
+    found = register(frames)
+    np.testing.assert_allclose(found.exposure, [0.9, 1.1], atol=0.01)
+    assert found.moved[0].mean() == pytest.approx(found.moved[1].mean(), rel=0.01)
+
+
 def test_one_frame_is_its_own_mean(picture: np.ndarray) -> None:
     found = register(picture[None])
     np.testing.assert_array_equal(found.mean, picture)

@@ -10,7 +10,9 @@ from blinddps_sci.errors import ConfigError
 from blinddps_sci.operators import Burst, FieldBlur, NodeWindow, TiltGrid, Warp
 from blinddps_sci.operators.linear import linearise
 
-MARGIN, REACH, FRAMES, SIZE = 4, 3, 3, 20
+MARGIN, REACH, SIZE = 4, 3, 20
+EXPOSURE = [1.0, 0.8, 1.3]
+FRAMES = len(EXPOSURE)
 ALONG = np.linspace(0, 1, SIZE)
 WINDOWS = [NodeWindow(0, 0, np.ones(SIZE), ALONG), NodeWindow(0, 0, np.ones(SIZE), 1 - ALONG)]
 GRID = TiltGrid([0, 14, 27], [0, 27], (SIZE + 2 * MARGIN, SIZE + 2 * MARGIN))
@@ -18,7 +20,7 @@ GRID = TiltGrid([0, 14, 27], [0, 27], (SIZE + 2 * MARGIN, SIZE + 2 * MARGIN))
 
 @pytest.fixture
 def burst() -> Burst:
-    return Burst(WINDOWS, MARGIN, GRID, REACH, FRAMES)
+    return Burst(WINDOWS, MARGIN, GRID, REACH, EXPOSURE)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_every_frame_is_a_blur_of_its_own_warp(burst: Burst, unknowns: dict[str,
         warped = Warp(field[:, None], REACH).apply(unknowns["image"])
         kernel = unknowns["kernel"][:, 2 * f : 2 * f + 2]
         expected = FieldBlur(WINDOWS, MARGIN).forward({"image": warped, "kernel": kernel})
-        torch.testing.assert_close(frames[:, f], expected[:, 0])
+        torch.testing.assert_close(frames[:, f], EXPOSURE[f] * expected[:, 0])
 
 
 def test_without_tilt_a_burst_of_one_frame_is_a_blur(unknowns: dict[str, torch.Tensor]) -> None:
@@ -51,7 +53,7 @@ def test_without_tilt_a_burst_of_one_frame_is_a_blur(unknowns: dict[str, torch.T
     }
     scene = still["image"][:, :, REACH:-REACH, REACH:-REACH]
     torch.testing.assert_close(
-        Burst(WINDOWS, MARGIN, GRID, REACH, 1).forward(still),
+        Burst(WINDOWS, MARGIN, GRID, REACH, [1.0]).forward(still),
         FieldBlur(WINDOWS, MARGIN).forward({"image": scene, "kernel": still["kernel"]}),
     )
 
@@ -71,7 +73,7 @@ def test_linearisation_is_that_of_autograd(
         torch.testing.assert_close(mine[name], other[name])
 
 
-@pytest.mark.parametrize(("reach", "frames"), [(1, 3), (3, 0)])
-def test_impossible_bursts_are_refused(reach: int, frames: int) -> None:
-    with pytest.raises(ConfigError, match="give at least 1 and 2"):
-        Burst(WINDOWS, MARGIN, GRID, reach, frames)
+@pytest.mark.parametrize(("reach", "exposure"), [(1, EXPOSURE), (3, []), (3, [1.0, 0.0]), (3, [np.inf])])
+def test_impossible_bursts_are_refused(reach: int, exposure: list[float]) -> None:
+    with pytest.raises(ConfigError, match="give at least one exposure"):
+        Burst(WINDOWS, MARGIN, GRID, reach, exposure)
