@@ -17,11 +17,11 @@ __all__ = ["exposures", "relative_exposure"]
 Array = NDArray[np.floating[Any]]
 
 _SMOOTH = 16
-"""The side of the frames over the standard deviation of the Gaussian that leaves their large shades only, which
-no blur changes."""
+"""The side of the frames over the standard deviation of the Gaussian that leaves their large shades only,
+which no blur changes."""
 
 _EXACT = 0.003
-"""Error from displacements that differ over the field: up to 0.27 % on seven simulated bursts, D / r0 2 to 7."""
+"""Error from displacements within the field: up to 0.27 % on seven simulated bursts, D / r0 from 2 to 7."""
 
 _CERTAIN = 2.0
 """Standard errors that are held for chance."""

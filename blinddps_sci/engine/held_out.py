@@ -55,7 +55,7 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _about(scene: BurstScene, image: NDArray[np.float32], margin: int) -> BurstScene:
-    """Return the problem with its scene given, and the displacements and exposures of frames against that scene."""
+    """Return the problem with its scene given, and what sets the frames apart from that scene as wholes."""
     inner = image[margin:-margin, margin:-margin]
     registered = scene.registered
     tilt = registered.tilt + displacement(inner, registered.mean)

@@ -1,4 +1,4 @@
-"""How the frames of a burst differ from their mean as wholes, in place and brightness: where restoring begins."""
+"""How frames of a burst differ from their mean as wholes, in place and brightness: where it begins."""
 
 from __future__ import annotations
 
