@@ -24,7 +24,7 @@ from blinddps_sci.engine.burst_scene import (
     renewed,
 )
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.refinement import RESTART, grids
+from blinddps_sci.engine.refinement import RESTART, grids, members
 from blinddps_sci.engine.scene import chain_sampler
 from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
@@ -37,6 +37,9 @@ from blinddps_sci.sampling.unknown import Unknown
 from blinddps_sci.tiling.plan import Unit
 
 __all__ = ["draw_chain", "frames_of", "joined", "of_all", "restore_burst"]
+
+_EXPLAINED = 1.25
+"""Reduced chi-squared at which kernels are not refined: more of them would follow the noise."""
 
 _ITERATIONS, _TOLERANCE = 40, 0.02
 """Conjugate gradients of a solution, at most, and its error: the next pass is never far."""
@@ -106,27 +109,42 @@ def frames_of(job: Job, unit: Unit) -> Window:
 def draw_chain(
     job: Job, scene: BurstScene, callback: Callable[[Progress], None] | None = None
 ) -> list[Posterior]:
-    """Return the draws: the first where ever finer grids of kernels have led, each other near the last."""
+    """Return the draws, with a kernel for every node.
+
+    The first is made where ever finer grids of kernels lead, until they explain the frames; each other near
+    the last, with the same grid.
+    """
     rungs = grids(*scene.nodes)
     if job.config.sampler == "dps":
         unknowns = first_unknowns(job, scene, rungs[-1])
         return [_drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)]
-    runs, draws = [*rungs, *[rungs[-1]] * (job.draws - 1)], list[Posterior]()
-    total = job.config.steps + RESTART * (len(runs) - 1)
-    for number, grid in enumerate(runs):
+    total = job.config.steps + RESTART * (len(rungs) + job.draws - 2)
+    done, runs, draws, states = 0, 0, list[Posterior](), None
+    before = grid = rungs[0]
+    while len(draws) < job.draws:
         unknowns, steps = first_unknowns(job, scene, grid), job.config.steps
-        if draws:
-            unknowns = renewed(scene, unknowns, draws[-1].states, runs[number - 1], grid)
-            steps = RESTART
-        # Steps are counted through all runs.
-        done = job.config.steps + RESTART * (number - 1) if number else 0
+        if states is not None:
+            unknowns, steps = renewed(scene, unknowns, states, before, grid), RESTART
 
         def tell(progress: Progress, done: int = done) -> None:
             if callback is not None:
                 callback(replace(progress, step=done + progress.step, steps=total))
 
-        draws.append(_drawn(job, scene, grid, unknowns, steps, number, 1, tell))
-    return draws[len(rungs) - 1 :]
+        draw = _drawn(job, scene, grid, unknowns, steps, runs, 1, tell)
+        states, before, done, runs = draw.states, grid, done + steps, runs + 1
+        if draws or grid == rungs[-1] or float(draw.chi2.mean()) <= _EXPLAINED:
+            draws.append(_with_all_kernels(scene, draw, grid))
+        else:
+            grid = rungs[rungs.index(grid) + 1]
+    return draws
+
+
+def _with_all_kernels(scene: BurstScene, draw: Posterior, grid: tuple[int, int]) -> Posterior:
+    """Return a draw with the kernels (S, B, F * N, K, K) of all nodes, of one with those of a grid."""
+    kernels = draw.samples["kernel"]
+    kernels = kernels.reshape(*kernels.shape[:2], len(scene.used), -1, *kernels.shape[-2:])
+    every = kernels[:, :, :, members(*scene.nodes, grid)].flatten(2, 3)
+    return replace(draw, samples={**draw.samples, "kernel": every})
 
 
 def _drawn(

@@ -14,8 +14,10 @@ import zarr
 from astropy.io import fits
 
 import blinddps_sci
+import blinddps_sci.engine.burst as engine_burst
 from blinddps_sci.engine.budget import cost
 from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.refinement import RESTART
 from blinddps_sci.engine.restore import resume, verify
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.unit import run_unit
@@ -51,7 +53,8 @@ def test_all_frames_become_one_scene(burst_job, frames: np.ndarray) -> None:
     assert (job.frames, job.leading, job.plan.planes) == (FRAMES, {}, 1)
     steps: list[int] = []
     result = run_unit(job, 0, lambda progress: steps.append(progress.step))
-    assert steps == list(range(1, job.steps + 1))
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) <= job.steps
     nodes = len(job.plan.tiles(result.unit))
     assert result.images.shape == (2, *result.unit.data.shape)
     assert result.kernels.shape == result.kernels_std.shape == (FRAMES, nodes, 8, 8)
@@ -61,6 +64,28 @@ def test_all_frames_become_one_scene(burst_job, frames: np.ndarray) -> None:
     np.testing.assert_allclose(result.tilt.mean(axis=0), 0, atol=1e-4)
     # Frame 0 sees what lies further up and left than the others do.
     assert (result.tilt[0] < result.tilt[2]).all()
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_kernels_are_refined_until_they_explain_the_frames(
+    burst_job, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch, explained: bool
+) -> None:
+    monkeypatch.setattr(engine_burst, "_EXPLAINED", np.inf if explained else 0.0)
+    job = burst_job(frames)
+    steps: list[int] = []
+    result = run_unit(job, 0, lambda progress: steps.append(progress.step))
+    assert len(job.plan.tiles(result.unit)) > 1
+    alike = np.ptp(result.kernels, axis=1).max() < 1e-6
+    assert alike == explained
+    assert len(steps) == (job.config.steps + RESTART if explained else job.steps)
+
+
+def test_a_frame_may_be_darker_than_the_others(burst_job, frames: np.ndarray) -> None:
+    options = {"noise": "gaussian:2", "quality": "fast"}
+    equal = run_unit(burst_job(frames, **options), 0)
+    result = run_unit(burst_job(frames * np.float32([[[0.9]], [[1.05]], [[1.05]]]), **options), 0)
+    assert result.chi2.max() < 1.5 * equal.chi2.max()
+    np.testing.assert_allclose(result.images.mean(), equal.images.mean(), rtol=0.01)
 
 
 def test_frames_that_show_nothing_are_left_out(burst_job, frames: np.ndarray) -> None:
