@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from blinddps_sci.errors import InputError
 
-__all__ = ["AXES", "MIN_SIDE", "Layout", "axis_name", "check_image", "layout_of", "plain_axes"]
+__all__ = ["AXES", "MIN_SIDE", "Axis", "Layout", "axis_name", "check_image", "layout_of", "plain_axes"]
 
 AXES = ("t", "c", "z", "y", "x")
 """Time or frame, channel, depth, row, column: the order of every stack."""
@@ -29,6 +29,28 @@ _SYNONYMS = {
 }  # fmt: skip
 
 _PLAIN = {2: ("y", "x"), 3: ("t", "y", "x"), 4: ("t", "c", "y", "x")}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an image that is saved, and where its pixels lie.
+
+    Attributes
+    ----------
+    name : str
+        One of `AXES`.
+    step : float
+        Distance between neighbours, in `unit`.
+    unit : str
+        ``"micrometer"``, ``"arcsec"``, ``"second"`` or ``"pixel"``.
+    origin : float
+        Where the first pixel's centre is, in `unit`.
+    """
+
+    name: str
+    step: float = 1.0
+    unit: str = "pixel"
+    origin: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from blinddps_sci.io.compressed import CompressedReader, open_hdus
 from blinddps_sci.io.files import SourceFile, reason, source_file
 from blinddps_sci.io.header import cards, detector
 from blinddps_sci.io.lazy import LazyArray, MemmapReader, Reader, Repeated, View, to_dataset
+from blinddps_sci.io.pixel_size import physical
 from blinddps_sci.io.values import Flagged, Scaled, inverse, squared
 from blinddps_sci.io.wcs import pixel_scale, wcs_text
 
@@ -49,6 +50,7 @@ _CHANNEL_CTYPES = (
     "STOK", "LAMB", "RGB", "COLO", "CHAN",
 )  # fmt: skip
 _TIME_CTYPES = ("TIME", "UTC", "TAI", "TT", "TDB", "FRAM")
+_DEPTH_CTYPES = ("DEPTH",)  # of images that this package writes
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def open_fits(path: str | os.PathLike[str], hdu: int | str | None = None) -> xr.
 
     Notes
     -----
-    A third axis is `c` for a spectral, Stokes or colour CTYPE3 and `t` otherwise. WHT is taken as
+    A third axis is `c` for a spectral, Stokes or colour CTYPE3, `z` for DEPTH, else `t`. WHT is taken as
     inverse variance if there is no ERR, VAR or IVAR; `variance_source` says what was used. Every
     pixel whose DQ is not zero is masked, except in LSST masks, where the planes BAD, SAT, CR and
     NO_DATA count. A 2-D error or quality plane applies to every image of a cube.
@@ -248,6 +250,8 @@ def _axis_names(image: Extension) -> list[str | None]:
             names[axis] = "c"
         elif ctype.startswith(_TIME_CTYPES):
             names[axis] = "t"
+        elif ctype.startswith(_DEPTH_CTYPES):
+            names[axis] = "z"
     free = [axis for axis in reversed(range(ndim - 2)) if names[axis] is None]
     if free and "t" not in names:
         names[max(free, key=lambda axis: image.shape[axis] > 1)] = "t"
@@ -334,9 +338,19 @@ def _attributes(file: SourceFile, image: Extension, primary: fits.Header) -> dic
         "hdu": f"{image.name},{image.ver}" if image.name else str(image.index),
         "dtype_on_disk": image.dtype.str, "pixel_scale": scale, "pixel_unit": scale_unit,
         "header": cards(image.header), "identity": {"files": [identity]}, **detector(headers, unit),
+        **_depth(image, scale_unit),
     }  # fmt: skip
     if text:
         attrs["wcs_header"] = text
     if image.index:
         attrs["primary_header"] = cards(primary)
     return attrs
+
+
+def _depth(image: Extension, unit: str) -> dict[str, float]:
+    """Distance between planes along z, if it is in the unit of y and x."""
+    for axis in range(3, len(image.shape) + 1):
+        if str(image.header.get(f"CTYPE{axis}", "")).startswith(_DEPTH_CTYPES):
+            size = physical(float(image.header.get(f"CDELT{axis}", 1.0)), image.header.get(f"CUNIT{axis}"))
+            return {"z_scale": size[0]} if size[1] == unit != "pixel" else {}
+    return {}

@@ -21,7 +21,7 @@ from blinddps_sci.errors import OutputError
 __all__ = ["write_image", "write_primary", "write_table"]
 
 _BLOCK = 2880
-_BITPIX = {"float32": -32, "float64": -64, "uint8": 8, "int16": 16, "int32": 32}
+_BITPIX = {"float32": -32, "float64": -64, "uint8": 8, "int16": 16, "int32": 32, "int64": 64}
 
 
 def write_primary(stream: IO[bytes], header: fits.Header) -> None:
@@ -62,7 +62,7 @@ def write_image(
     shape : sequence of int
         In numpy's order.
     dtype : dtype_like
-        float32, float64, uint8, int16 or int32.
+        float32, float64, uint8, int16, int32 or int64.
     strips : iterable of array_like
         The image in C order, cut wherever its maker likes.
     header : astropy.io.fits.Header, optional

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["IMAGES", "VERSION", "axes", "multiscale", "ome_attributes", "spacing"]
+__all__ = ["IMAGES", "TYPES", "UNITS", "VERSION", "axes", "multiscale", "ome_attributes", "spacing"]
 
 VERSION = "0.5"
 
 IMAGES = {"image": "restored image", "std": "posterior standard deviation"}
 """Arrays of a level that are images, and their names for a viewer."""
 
-_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
-_UNITS = {"arcsec": "arcsecond"}
+TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+UNITS = {"arcsec": "arcsecond"}
 
 
 def spacing(dims: Sequence[str], facts: Mapping[str, Any]) -> dict[str, float]:
@@ -56,9 +56,9 @@ def axes(dims: Sequence[str], unit: str) -> list[dict[str, str]]:
     """
     described = []
     for dim in dims:
-        axis = {"name": dim, "type": _TYPES[dim]}
-        if _TYPES[dim] == "space" and unit not in ("", "pixel"):
-            axis["unit"] = _UNITS.get(unit, unit)
+        axis = {"name": dim, "type": TYPES[dim]}
+        if TYPES[dim] == "space" and unit not in ("", "pixel"):
+            axis["unit"] = UNITS.get(unit, unit)
         described.append(axis)
     return described
 

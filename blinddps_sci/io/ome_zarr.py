@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +31,7 @@ from blinddps_sci.io.pixel_size import physical
 from blinddps_sci.io.provenance import IMAGE_FACTS, RECORD
 from blinddps_sci.io.values import Scaled
 
-__all__ = ["ZarrReader", "is_zarr", "open_zarr"]
+__all__ = ["ZarrReader", "is_zarr", "open_levels", "open_zarr"]
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 _OWN_IMAGE = "scale0/image"
@@ -116,36 +117,86 @@ def open_zarr(path: str | os.PathLike[str]) -> xr.Dataset:
     (y, x), three (t, y, x) and four (t, c, y, x). scale_factor, add_offset and a numeric _FillValue
     (CF conventions) are applied to plain arrays.
     """
+    with _readable(path) as folder:
+        return _open(folder)
+
+
+def open_levels(path: str | os.PathLike[str]) -> list[xr.Dataset]:
+    """Open an OME-Zarr image at all its resolutions.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        As `open_zarr`.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        Lazy: what `open_zarr` gives, then the smaller levels. What is no OME-Zarr has one level.
+
+    Raises
+    ------
+    InputError
+        As `open_zarr`.
+    """
+    with _readable(path) as folder:
+        levels = [_open(folder)]
+        image = _image(folder)
+        if image is not None:
+            where, ome = image
+            smaller = range(1, len(ome["multiscales"][0]["datasets"]))
+            levels.extend(_multiscale(where, ome, level) for level in smaller)
+        return levels
+
+
+@contextmanager
+def _readable(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Say in one sentence what is wrong with a folder that cannot be read."""
     folder = Path(path).expanduser().absolute()
     if not is_zarr(folder):
         raise InputError(f"{path} is not a Zarr folder, and holds no frames")
     try:
-        return _open(folder)
+        yield folder
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(f"{path} cannot be read as Zarr: {type(error).__name__}: {reason(error)}") from error
 
 
+def _image(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
+    """Folder and OME metadata of a group that is an image, or that holds one as bioformats2raw does."""
+    node = zarr.open(str(folder), mode="r")
+    if isinstance(node, zarr.Array):
+        return None
+    attrs = dict(node.attrs)
+    ome = attrs.get("ome", attrs)
+    if not isinstance(ome, Mapping):
+        return None
+    if ome.get("multiscales"):
+        return folder, ome
+    inner = "bioformats2raw.layout" in ome and not is_zarr(folder / _OWN_IMAGE) and is_zarr(folder / "0")
+    return _image(folder / "0") if inner else None
+
+
 def _open(folder: Path) -> xr.Dataset:
+    image = _image(folder)
+    if image is not None:
+        where, ome = image
+        stack = _multiscale(where, ome)
+        record: Any = zarr.open_group(str(where), mode="r").attrs.get(RECORD, {})
+        stack.attrs.update({key: record[key] for key in IMAGE_FACTS if key in record})
+        return stack
     node = zarr.open(str(folder), mode="r")
     if isinstance(node, zarr.Array):
         return _plain(folder, node, folder.name)
     attrs = dict(node.attrs)
     ome = attrs.get("ome", attrs)
-    if isinstance(ome, Mapping) and ome.get("multiscales"):
-        stack = _multiscale(folder, ome)
-        record: Any = attrs.get(RECORD, {})
-        stack.attrs.update({key: record[key] for key in IMAGE_FACTS if key in record})
-        return stack
     if isinstance(ome, Mapping) and ("plate" in ome or "well" in ome):
         raise InputError(
             f"{folder.name} is a plate or a well; give the folder of one image, such as {folder.name}/A/1/0"
         )
     if is_zarr(folder / _OWN_IMAGE):
         return _plain(folder / _OWN_IMAGE, zarr.open_array(str(folder / _OWN_IMAGE), mode="r"), folder.name)
-    if isinstance(ome, Mapping) and "bioformats2raw.layout" in ome and is_zarr(folder / "0"):
-        return _open(folder / "0")
     with warnings.catch_warnings():
         # Foreign files in a store are common and not ours to report.
         warnings.simplefilter("ignore", ZarrUserWarning)
@@ -160,10 +211,10 @@ def _open(folder: Path) -> xr.Dataset:
     return _plain(folder / name, array, folder.name)
 
 
-def _multiscale(folder: Path, ome: Mapping[str, Any]) -> xr.Dataset:
-    """Full-resolution level of the first multiscale image."""
+def _multiscale(folder: Path, ome: Mapping[str, Any], number: int = 0) -> xr.Dataset:
+    """One level of the first multiscale image, by default that of full resolution."""
     image = ome["multiscales"][0]
-    level = image["datasets"][0]
+    level = image["datasets"][number]
     where = folder / level["path"]
     if not is_zarr(where):
         raise InputError(f"{folder.name} names the array {level['path']!r}, which does not exist")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from blinddps_sci.io.output_path import replacing
 from blinddps_sci.io.provenance import summary
 from blinddps_sci.io.result_store import ResultStore
 
-__all__ = ["export_tiff"]
+__all__ = ["CLASSIC_LIMIT", "export_tiff", "tile_sides", "tiles"]
 
 _TILE = 256
-# A classic TIFF addresses 4 GiB, tags and OME-XML included.
-_CLASSIC_LIMIT = 2**32 - 2**26
+# It addresses 4 GiB, tags and OME-XML included.
+CLASSIC_LIMIT = 2**32 - 2**26
+"""Bytes of pixels that fit into a TIFF which is not BigTIFF."""
 
 
 def export_tiff(store: ResultStore, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -60,8 +61,8 @@ def export_tiff(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
     }
     if "c" in store.dims and len(record.get("channel_names") or []) == image.shape[store.dims.index("c")]:
         metadata["Channel"] = {"Name": [str(name) for name in record["channel_names"]]}
-    tile = tuple(min(_TILE, 16 * math.ceil(n / 16)) for n in image.shape[-2:])
-    big = 2 * 4 * math.prod(image.shape) > _CLASSIC_LIMIT
+    tile = tile_sides(image.shape)
+    big = 2 * 4 * math.prod(image.shape) > CLASSIC_LIMIT
     with (
         replacing(path, overwrite=overwrite) as partial,
         tifffile.TiffWriter(partial, bigtiff=big, ome=True) as writer,
@@ -69,7 +70,7 @@ def export_tiff(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
         for name, title in IMAGES.items():
             array = store.array(f"scale0/{name}")
             writer.write(
-                _tiles(array, tile),
+                tiles(array, tile, np.dtype(np.float32)),
                 shape=array.shape,
                 dtype="float32",
                 tile=tile,
@@ -78,12 +79,48 @@ def export_tiff(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
             )
 
 
-def _tiles(array: Any, tile: tuple[int, ...]) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    """Cut an image into tiles, row by row, the last ones padded with NaN."""
-    width = array.shape[-1]
-    rows, columns = tile
-    for band in strips(array, rows):
-        full = np.full((rows, columns * math.ceil(width / columns)), np.nan, np.float32)
+def tile_sides(shape: Sequence[int]) -> tuple[int, int]:
+    """Sides of the tiles of a TIFF: multiples of 16.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        (..., y, x).
+
+    Returns
+    -------
+    (int, int)
+        256, or less for a smaller image.
+    """
+    height, width = (min(_TILE, 16 * math.ceil(n / 16)) for n in shape[-2:])
+    return height, width
+
+
+def tiles(
+    image: Any, sides: tuple[int, int], dtype: np.dtype[Any]
+) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    """Cut an image into tiles, plane by plane and row by row.
+
+    Parameters
+    ----------
+    image : array_like, (..., y, x)
+        Read one row of tiles at a time.
+    sides : (int, int)
+        From `tile_sides`.
+    dtype : dtype
+        Of the tiles.
+
+    Yields
+    ------
+    ndarray
+        Of these sides; the last ones are padded with NaN, or with zeros if the type has none.
+    """
+    width = image.shape[-1]
+    rows, columns = sides
+    for band in strips(image, rows):
+        full = np.full(
+            (rows, columns * math.ceil(width / columns)), np.nan if dtype.kind == "f" else 0, dtype
+        )
         full[: len(band), :width] = band
         for x in range(0, full.shape[1], columns):
             yield np.ascontiguousarray(full[:, x : x + columns])

@@ -102,20 +102,21 @@ def pixel_scale(text: str, headers: Sequence[Mapping[str, Any]] = ()) -> tuple[l
     scale : list of float
         [y, x].
     unit : str
-        ``"arcsec"``, or ``"pixel"`` with a scale of one if the header does not tell.
+        ``"arcsec"``; ``"micrometer"`` where the axes of the WCS are lengths, as a microscope's; or
+        ``"pixel"`` with a scale of one if the header does not tell.
     """
-    scale = _wcs_scale(text) if text else None
-    if scale is None:
-        single = number(headers, _SCALE_KEYS)
-        side, focal = number(headers, ("XPIXSZ", "PIXSIZE1")), number(headers, ("FOCALLEN",))
-        if single is None and side is not None and focal is not None:
-            single = math.degrees(side * 1e-6 / (focal * 1e-3)) * 3600.0
-        scale = None if single is None else [single, single]
-    return ([1.0, 1.0], "pixel") if scale is None else (scale, "arcsec")
+    found = _wcs_scale(text) if text else None
+    if found is not None:
+        return found
+    single = number(headers, _SCALE_KEYS)
+    side, focal = number(headers, ("XPIXSZ", "PIXSIZE1")), number(headers, ("FOCALLEN",))
+    if single is None and side is not None and focal is not None:
+        single = math.degrees(side * 1e-6 / (focal * 1e-3)) * 3600.0
+    return ([1.0, 1.0], "pixel") if single is None else ([single, single], "arcsec")
 
 
-def _wcs_scale(text: str) -> list[float] | None:
-    """Arcseconds per pixel [y, x] from WCS cards, if their first two axes are angles."""
+def _wcs_scale(text: str) -> tuple[list[float], str] | None:
+    """Scale [y, x] and unit from WCS cards, if their first two axes are both angles or both lengths."""
     header = fits.Header.fromstring(text, sep="\n")
     with warnings.catch_warnings():
         # wcslib mends old dates and units by itself and says so; none of it moves a pixel.
@@ -126,11 +127,10 @@ def _wcs_scale(text: str) -> list[float] | None:
             if plane.naxis != 2:
                 return None
             sizes = proj_plane_pixel_scales(plane)
-            angles = [
-                float((size * units.Unit(unit)).to_value(units.arcsec))
-                for size, unit in zip(sizes, plane.wcs.cunit, strict=True)
-            ]
+            parts = [size * units.Unit(unit) for size, unit in zip(sizes, plane.wcs.cunit, strict=True)]
+            word = "micrometer" if parts[0].unit.is_equivalent(units.um) else "arcsec"
+            scale = [float(part.to_value(units.Unit(word))) for part in parts]
         except (ValueError, AssertionError, KeyError, TypeError, units.UnitConversionError):
             return None
-    usable = np.isfinite(angles).all() and min(angles) > 0
-    return angles[::-1] if usable else None
+    usable = np.isfinite(scale).all() and min(scale) > 0
+    return (scale[::-1], word) if usable else None

@@ -22,7 +22,7 @@ from blinddps_sci.simulate.blur import blur_field, valid_origin
 from blinddps_sci.simulate.diffraction import Real, detect_tilted, diffract, fine_grid
 from blinddps_sci.simulate.pupil import amplitude
 from blinddps_sci.simulate.screens import phase_screen
-from blinddps_sci.simulate.turbulence import Layer, Setting
+from blinddps_sci.simulate.turbulence import PRESETS, Layer, Setting
 
 __all__ = ["Burst", "Wavefronts", "simulate_burst"]
 
@@ -174,7 +174,7 @@ class Wavefronts:
 
 def simulate_burst(
     scene: npt.ArrayLike,
-    setting: Setting,
+    setting: Setting | str,
     frames: int,
     rng: np.random.Generator,
     *,
@@ -189,8 +189,8 @@ def simulate_burst(
     ----------
     scene : array_like, (H, W)
         Flux. Frames are smaller by K, and by how far the tilts move things, on each side.
-    setting : Setting
-        Telescope, atmosphere, times; one of `PRESETS`, or your own.
+    setting : Setting or str
+        Telescope, atmosphere, times; the name of one of `PRESETS`, or your own.
     frames : int
         F.
     rng : numpy.random.Generator
@@ -222,6 +222,10 @@ def simulate_burst(
     ----------
     S. H. Chan 2022, doi:10.1109/LSP.2022.3200551 (the order).
     """
+    if isinstance(setting, str):
+        if setting not in PRESETS:
+            raise ConfigError(f"setting {setting!r} is unknown; it is one of {', '.join(PRESETS)}")
+        setting = PRESETS[setting]
     flux = np.asarray(scene, dtype=np.float64)
     if flux.ndim != 2:
         raise InputError(f"scene of shape {flux.shape}: give one image (H, W)")

@@ -1,4 +1,4 @@
-"""What the tests of napari's widgets share: a display, or the reason why they are skipped; settings of their own.
+"""What the tests of napari's widgets share: a display, or the reason why they are skipped; own settings.
 
 pytest-xvfb gives every test process a display where Xvfb is installed. A test that uses napari's or Qt's
 fixtures is marked `qt` by itself, and skipped, with the reason, where it cannot run.
