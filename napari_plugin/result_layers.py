@@ -194,7 +194,7 @@ def _nodes(store: Any, space: ResultSpace) -> LayerData:
         **space.options(tuple(space.sizes)),
         "name": f"{space.name} PSF nodes",
         "features": table,
-        "size": float(cell) / 5.0,
+        "size": float(cell) / 6.0,
         "face_color": "fwhm",
         "face_colormap": "viridis",
         "face_contrast_limits": limits if limits[1] > limits[0] else (limits[0], limits[0] + 1.0),
