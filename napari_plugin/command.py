@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,6 @@ class Request:
             words.append(option if value is True else f"{option}={value}")
         return shlex.join([*words, *(["--overwrite"] if self.overwrite else [])])
 
-    def with_output(self, output: Path) -> Request:
-        """Return the same with another output."""
-        return replace(self, output=output)
-
 
 def changed_options(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of many options that differ from what they would be without being given.
@@ -99,15 +96,13 @@ def preview_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "quality": "fast"}
 
 
-def free_output(layer: LayerSource) -> Path:
-    """Return a name for a result that is not taken: beside the file, or in the home folder."""
-    path = layer.path
+def free_output(name: str, path: Path | None) -> Path:
+    """Return a name for the result of a layer that is not taken: beside its file, or in the home folder."""
     folder = Path.home() / "blinddps" if path is None else path.parent
-    stem = layer.name if path is None else path.name.split(".")[0]
+    stem = name if path is None else path.name.split(".")[0]
     plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "layer"
-    number = 1
-    while True:
+    for number in count(1):
         output = folder / f"{plain}-restored{'' if number == 1 else f'-{number}'}.zarr"
         if not output.exists():
             return output
-        number += 1
+    raise AssertionError("numbers do not end")

@@ -10,14 +10,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_plugin.command import Request, preview_options
 from napari_plugin.layer_source import part_of, write_input
 from napari_plugin.region import Region
-from napari_plugin.running import Running
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from blinddps_sci.engine.job import Job
     from blinddps_sci.engine.photometry import NoiseModel
 
@@ -92,61 +93,62 @@ class Controller:
             noise=_noise_option(job.noise),
         )
 
-    def preview(self, request: Request, chosen: Mapping[str, int], region: Region) -> Running:
-        """Return a fast restoration of planes and a region into memory, not yet started."""
+    def noise(self, request: Request) -> str:
+        """Return the noise of the data as an option.
+
+        Raises
+        ------
+        BlindDpsError
+            If there is no noise to be measured.
+        """
+        from blinddps_sci.engine.restore import prepare_restore
+
+        part = part_of(request.layer, {}, request.region)
+        return _noise_option(prepare_restore(part, dict(request.options)).noise)
+
+    def preview(
+        self, request: Request, chosen: Mapping[str, int], region: Region, **watch: Any
+    ) -> xr.Dataset:
+        """Restore planes and a region fast, and return the result in memory.
+
+        Parameters
+        ----------
+        request : Request
+            What would be restored.
+        chosen : mapping of str to int
+            Positions along the axes before (y, x).
+        region : Region
+            Rows and columns.
+        **watch
+            ``on_start`` and ``callback`` of `blinddps_sci.restore`.
+        """
         from blinddps_sci import restore
 
         self._quiet.set()  # what the pace is measured with would only be in the way
+        part, options = self._preview(request, chosen, region)
+        return cast("xr.Dataset", restore(part, None, **watch, **options))
 
-        def work(**watch: Any) -> Any:
-            part, options = self._preview(request, chosen, region)
-            return restore(part, None, **watch, **options)
-
-        return Running(work)
-
-    def run(self, request: Request) -> Running:
-        """Return a restoration into a store, not yet started; an array is written beside it first."""
+    def run(self, request: Request, **watch: Any) -> Any:
+        """Restore into a store; an array is written beside it first. See `preview`."""
         from blinddps_sci import restore
         from blinddps_sci.engine.restore import check_output
 
         self._quiet.set()
+        request.output.parent.mkdir(parents=True, exist_ok=True)
+        check_output(request.output, request.overwrite)
+        self.write_input(request)
+        return restore(
+            str(request.input), request.output, overwrite=request.overwrite, **watch, **request.keywords
+        )
 
-        def work(**watch: Any) -> Any:
-            request.output.parent.mkdir(parents=True, exist_ok=True)
-            check_output(request.output, request.overwrite)
-            self.write_input(request)
-            return restore(
-                str(request.input),
-                request.output,
-                overwrite=request.overwrite,
-                **watch,
-                **request.keywords,
-            )
-
-        return Running(work, request.output)
-
-    def resume(self, output: Path, options: Mapping[str, Any]) -> Running:
-        """Return what is left of a run, not yet started.
-
-        Parameters
-        ----------
-        output : Path
-            The store.
-        options : mapping
-            Of them those that say where it goes on.
-        """
+    def resume(self, output: Path, options: Mapping[str, Any], **watch: Any) -> Any:
+        """Do what is left of a run; of the options count those that say where. See `preview`."""
         from blinddps_sci import resume
         from blinddps_sci.engine.config import EXECUTION
 
         self._quiet.set()
         where = {name: value for name, value in options.items() if name in EXECUTION}
-        if not {"workers", "scheduler"} & set(where):
-            where |= {"workers": None, "scheduler": None}
-
-        def work(**watch: Any) -> Any:
-            return resume(output, **watch, **where)
-
-        return Running(work, output)
+        return resume(output, **watch, **{"workers": None, "scheduler": None, **where})
 
     def write_input(self, request: Request) -> None:
         """Write the input of a request where its command reads it; a file is there already.
@@ -158,10 +160,6 @@ class Controller:
         """
         if request.layer.path is None:
             write_input(request.layer.source, request.input, request.region)
-
-    def stop_measuring(self) -> None:
-        """Let an estimate in another thread end soon, without the pace."""
-        self._quiet.set()
 
     def _preview(
         self, request: Request, chosen: Mapping[str, int], region: Region

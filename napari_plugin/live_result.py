@@ -84,10 +84,12 @@ class LiveImage:
             window: tuple[Any, ...] = (*plane, rows, columns)
             level[window] = values[first[0] :: factor, first[1] :: factor]
 
-    def read(self, index: Mapping[str, int], y: slice, x: slice) -> None:
-        """Show what the store holds of a part of a plane."""
+    def read(self, index: Mapping[str, int], y: slice, x: slice) -> NDArray[Any]:
+        """Show what the store holds of a part of a plane, and return it."""
         plane = tuple(index[dim] for dim in self._stored.dims[:-2])
-        self.show(index, y, x, self._stored[(*plane, y, x)])
+        values = self._stored[(*plane, y, x)]
+        self.show(index, y, x, values)
+        return values
 
 
 class StoredImage:

@@ -29,6 +29,7 @@ __all__ = [
     "Stopped",
     "UnitDone",
     "UnitSeen",
+    "line_of",
 ]
 
 _OFTEN = 0.1
@@ -111,10 +112,9 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Failed:
-    """The run ended with an error: one line for people; whether it can go on is told by its store."""
+    """The run ended with an error: one line for people. What is done is kept."""
 
     message: str
-    expected: bool
 
 
 Ended = Finished | Stopped | Failed
@@ -123,6 +123,14 @@ News = Began | Advanced | UnitDone | UnitSeen | Ended
 
 class _Cancelled(Exception):
     """Raised inside the engine's callback to end a run."""
+
+
+def line_of(error: BaseException) -> str:
+    """Return an error as one line; one that is not meant for users with its kind."""
+    from blinddps_sci.errors import BlindDpsError
+
+    text = " ".join(str(error).split())
+    return text if isinstance(error, BlindDpsError) else f"{type(error).__name__}: {text}"
 
 
 class Running:
@@ -171,8 +179,6 @@ class Running:
             self.cancel()
 
     def _run(self) -> None:
-        from blinddps_sci.errors import BlindDpsError
-
         begin = time.perf_counter()
         try:
             result = self._work(on_start=self._begin, callback=self._tell)
@@ -180,11 +186,8 @@ class Running:
             self._queue.put(Finished(result, lost, time.perf_counter() - begin))
         except (_Cancelled, KeyboardInterrupt):
             self._queue.put(Stopped())
-        except BlindDpsError as error:
-            self._queue.put(Failed(" ".join(str(error).split()), expected=True))
-        except BaseException as error:
-            # Whoever waits for the end would wait for ever; a defect is reported as one.
-            self._queue.put(Failed(f"{type(error).__name__}: {' '.join(str(error).split())}", expected=False))
+        except BaseException as error:  # whoever waits for the end would wait for ever
+            self._queue.put(Failed(line_of(error)))
 
     def _begin(self, job: Job) -> None:
         self._watch = _Watch(job, self._output)
