@@ -220,8 +220,10 @@ def run_on(
     *,
     deadline: float | None = None,
     work: Work = run_task_at,
-) -> Generator[Outcome, None, None]:
+) -> Generator[Outcome | None, None, None]:
     """Do the tasks on a client's workers and yield how each ended; the caller tells the agenda.
+
+    While nothing ends, None is yielded now and then, so that the caller need not wait for it.
 
     Parameters
     ----------
@@ -243,8 +245,11 @@ def run_on(
                 flight.submit(task)
             if not flight.tasks:
                 return
-            for future in flight.landed():
+            landed = flight.landed()
+            for future in landed:
                 yield flight.outcome(future)
+            if not landed:
+                yield None
             flight.restart_late()
     finally:
         client.cancel(list(flight.tasks))

@@ -149,7 +149,7 @@ def _agenda(job: Job, folder: RunFolder) -> Agenda:
 @contextmanager
 def _outcomes(
     run: Run, agenda: Agenda, tell: Callable[[Task, Progress | None], None]
-) -> Iterator[Iterator[Outcome]]:
+) -> Iterator[Iterator[Outcome | None]]:
     """Do the tasks where the options say, and tell of their steps where they can be seen."""
     config = run.job.config
     if config.workers is None and config.scheduler is None:
@@ -193,7 +193,7 @@ def _call(callback: Callable[[Event], None], event: Event) -> None:
 def follow(
     agenda: Agenda,
     folder: RunFolder,
-    outcomes: Iterator[Outcome],
+    outcomes: Iterator[Outcome | None],
     tell: Callable[[Task, Progress | None], None],
 ) -> BaseException | None:
     """Keep agenda and journal up to date with what comes back from the tasks of a run.
@@ -204,8 +204,8 @@ def follow(
         What is to be done; told how each task ended.
     folder : RunFolder
         The run.
-    outcomes : iterator of Outcome
-        From `run_serially` or `run_on`.
+    outcomes : iterator of Outcome or None
+        From `run_serially` or `run_on`; None while nothing has ended.
     tell : callable
         Called with every task that is done.
 
@@ -221,17 +221,16 @@ def follow(
     """
     last: BaseException | None = None
     for outcome in outcomes:
-        task = outcome.task
-        if outcome.error is None:
-            folder.log("done", phase=task.phase, **(outcome.record or {}))
-            for unit in agenda.finish(task):
+        if outcome is not None and outcome.error is None:
+            folder.log("done", phase=outcome.task.phase, **(outcome.record or {}))
+            for unit in agenda.finish(outcome.task):
                 folder.drop("restore", unit)
-            tell(task, None)
-        elif not outcome.begun:
-            agenda.retry(task, begun=False)
-        else:
+            tell(outcome.task, None)
+        elif outcome is not None and not outcome.begun:
+            agenda.retry(outcome.task, begun=False)
+        elif outcome is not None and outcome.error is not None:
             last = outcome.error
-            _fail(agenda, folder, task, last)
+            _fail(agenda, folder, outcome.task, last)
         if folder.stop_file.exists():
             folder.stop_file.unlink()
             raise KeyboardInterrupt(f"{folder.stop_file} was there")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,9 +16,10 @@ from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io import read_window
+from blinddps_sci.sampling.posterior import Progress
 from blinddps_sci.tiling.budget import duration, tile_pixels
 
-__all__ = ["projected_seconds"]
+__all__ = ["measured_pace", "projected_seconds"]
 
 _STEPS = 2
 """Steps of the calibration: those of most and of least noise, between which the others lie."""
@@ -30,21 +31,43 @@ _PLACES = 64
 """So many units, spread evenly, are tried for a tile of which at least half is usable."""
 
 
-def projected_seconds(job: Job) -> float:
+def projected_seconds(job: Job, pace: float | None = None) -> float:
     """Return how long a job will take on this machine, with the workers that it asks for.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    pace : float, optional
+        That of a job with the same networks and sampler, from `measured_pace`; measured here without it.
+    """
+    if pace is None:
+        pace = measured_pace(job)
+    return duration(pace * _work(job), len(job.units), _at_once(job))
+
+
+def measured_pace(job: Job, callback: Callable[[Progress], None] | None = None) -> float:
+    """Return the seconds that one of a job's workers takes for a pixel of a tile and a call of the network.
 
     One of its tiles is restored in a few steps, on the processor by single draws, on a GPU by as many at
     once as the job makes; everything that a unit does goes with the pixels of its tiles.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    callback : callable, optional
+        Called after every step; an exception it raises ends the measurement.
     """
     small = _one_tile(job)
     with _threads_of(job):
-        _timed(small)  # the first one warms up
-        seconds = _timed(small)
-    work, measured = (
-        Workload.of(each).total * tile_pixels(each.plan) / each.plan.n_units for each in (job, small)
-    )
-    frames = (job.frames or 1) / (small.frames or 1)
-    return duration(seconds * frames * work / measured, len(job.units), _at_once(job))
+        _timed(small, callback)  # the first one warms up
+        return _timed(small, callback) / _work(small)
+
+
+def _work(job: Job) -> float:
+    """Return how many pixels of tiles the networks are called for, each frame of a burst counted."""
+    return Workload.of(job).total * tile_pixels(job.plan) / job.plan.n_units * (job.frames or 1)
 
 
 def _at_once(job: Job) -> int:
@@ -102,9 +125,9 @@ def _threads_of(job: Job) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timed(job: Job) -> float:
+def _timed(job: Job, callback: Callable[[Progress], None] | None) -> float:
     begin = time.perf_counter()
-    run_unit(job, 0)
+    run_unit(job, 0, callback)
     if job.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - begin

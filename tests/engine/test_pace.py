@@ -9,7 +9,7 @@ import pytest
 
 from blinddps_sci.engine import pace
 from blinddps_sci.engine.driver import run_job
-from blinddps_sci.engine.pace import projected_seconds
+from blinddps_sci.engine.pace import measured_pace, projected_seconds
 
 
 def test_the_projection_is_about_what_a_run_takes(job_of, scene, tmp_path) -> None:
@@ -22,7 +22,7 @@ def test_the_projection_is_about_what_a_run_takes(job_of, scene, tmp_path) -> No
 
 
 def test_everything_that_takes_time_counts(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "_timed", lambda job: 1.0)
+    monkeypatch.setattr(pace, "_timed", lambda job, callback: 1.0)
     monkeypatch.setattr(pace.os, "cpu_count", lambda: 4)
     image = scene(128, 128)
     base = projected_seconds(job_of(image))
@@ -49,17 +49,40 @@ def test_workers_have_one_thread_each(job_of, scene, monkeypatch: pytest.MonkeyP
     threads = []
     monkeypatch.setattr(pace.torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(pace.torch, "set_num_threads", threads.append)
-    monkeypatch.setattr(pace, "_timed", lambda job: threads.append("timed") or 1.0)
+    monkeypatch.setattr(pace, "_timed", lambda job, callback: threads.append("timed") or 1.0)
     projected_seconds(job_of(scene(32, 32), workers=2))
     assert threads == [1, "timed", "timed", 3]
 
 
 def test_frames_of_a_burst_count(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(pace, "_timed", lambda job: seen.append(job.frames) or 1.0)
+    monkeypatch.setattr(pace, "_timed", lambda job, callback: seen.append(job.frames) or 1.0)
     few, many = (
         projected_seconds(job_of(scene(n, 48, 48), model="turbulence", psf="per-tile", reach=4))
         for n in (3, 12)
     )
     assert seen == [3, 3, 6, 6]
     assert many == pytest.approx(2 * few)
+
+
+def test_the_pace_of_one_job_tells_how_long_another_takes(
+    job_of, scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = scene(128, 128)
+    monkeypatch.setattr(pace, "_timed", lambda job, callback: 1.0)
+    known = measured_pace(job_of(image[:48, :48]))
+    expected = projected_seconds(job_of(image))
+    monkeypatch.setattr(pace, "_timed", lambda job, callback: pytest.fail("it is known already"))
+    assert projected_seconds(job_of(image), known) == pytest.approx(expected, rel=0.2)
+
+
+def test_the_measurement_of_the_pace_can_be_interrupted(job_of, scene) -> None:
+    steps = []
+
+    def stop(progress: object) -> None:
+        steps.append(progress)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        measured_pace(job_of(scene(64, 64)), stop)
+    assert len(steps) == 1
