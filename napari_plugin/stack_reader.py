@@ -26,7 +26,7 @@ _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _UNITS = {"micrometer": "micrometer", "arcsec": "arcsecond"}
 _SIDE = 2048
 _SAMPLE = 512
-_COLOURS = {"R": "red", "G": "green", "B": "blue"}
+_COLOURS = {"r": "red", "g": "green", "b": "blue", "red": "red", "green": "green", "blue": "blue"}
 _PALETTES = {2: ("magenta", "green"), 3: ("red", "green", "blue")}
 _PALETTE = ("cyan", "magenta", "yellow", "red", "green", "blue")
 
@@ -101,7 +101,8 @@ def read_stack(path: str | PathLike[str] | Sequence[str]) -> list[LayerData]:
         look = _channel_look(number, arrays[0].shape[at], facts, display)
         options = {**plane, **look, "metadata": {**metadata, "channel": number}}
         options["name"] = f"{name} {look['name']}"
-        layers.append(_layer([array.take(number, axis=at) for array in arrays], options))
+        index = (*[slice(None)] * at, number)
+        layers.append(_layer([array[index] for array in arrays], options))
     return layers
 
 
@@ -166,7 +167,7 @@ def _channel_look(number: int, count: int, facts: Any, display: OmeDisplay) -> d
     palette = _PALETTES.get(count, _PALETTE)
     look: dict[str, Any] = {
         "name": name,
-        "colormap": _COLOURS.get(name, palette[number % len(palette)]) if count > 1 else "gray",
+        "colormap": _COLOURS.get(name.lower(), palette[number % len(palette)]) if count > 1 else "gray",
         "blending": "additive" if count > 1 else "translucent_no_depth",
     }
     return look | (dict(display.channels[number]) if len(display.channels) == count else {})

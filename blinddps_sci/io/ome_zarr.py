@@ -226,7 +226,7 @@ def _multiscale(folder: Path, ome: Mapping[str, Any], number: int = 0) -> xr.Dat
     layout = layout_of(names, array.shape, folder.name)
     scale = _scale(level, array.ndim) * _scale(image, array.ndim)
     attrs: dict[str, Any] = {"format": "ome-zarr", **_pixel_size(names, axes, scale)}
-    channels = [str(c.get("label", i)) for i, c in enumerate((ome.get("omero") or {}).get("channels") or [])]
+    channels = _channel_names(ome.get("omero"))
     if "c" in layout.dims and len(channels) == array.shape[names.index("c")]:
         attrs["channel_names"] = channels
     unit = array.attrs.get("units", array.attrs.get("unit", ""))
@@ -272,6 +272,14 @@ def _ome_axis(axis: Mapping[str, Any]) -> str | None:
     """Axis of the stack: by name, or by type for a name that says nothing."""
     by_type = {"time": "t", "channel": "c"}.get(str(axis.get("type", "")).lower())
     return by_type or axis_name(axis.get("name"))
+
+
+def _channel_names(omero: Any) -> list[str]:
+    """Labels of OMERO's rendering settings, if they are what they should be."""
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    if not isinstance(channels, list) or not all(isinstance(channel, Mapping) for channel in channels):
+        return []
+    return [str(channel.get("label", number)) for number, channel in enumerate(channels)]
 
 
 def _scale(holder: Mapping[str, Any], ndim: int) -> np.ndarray[Any, np.dtype[np.float64]]:
