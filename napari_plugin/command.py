@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Request", "changed_options", "free_output", "preview_options"]
 
 _PRESET = ("model", "sampler", "quality")
+_DRAWS = 3
+"""Draws of a preview, which shows their mean only; most of its time goes into them."""
+
 _OF_A_RUN = ("workers", "scheduler", "steps", "chains", "samples", "memory_limit")
 
 
@@ -91,9 +94,10 @@ def changed_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preview_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a preview: the same problem, fast and in this process."""
+    """Return the options of a preview: the same problem, fast, in this process, with a few draws."""
     kept = {name: value for name, value in options.items() if name not in _OF_A_RUN}
-    return {**kept, "quality": "fast"}
+    few = {"samples": _DRAWS} if kept.get("sampler", "split") == "split" else {}
+    return {**kept, **few, "quality": "fast"}
 
 
 def free_output(name: str, path: Path | None) -> Path:

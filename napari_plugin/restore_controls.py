@@ -144,12 +144,12 @@ class Controls(QWidget):
         counts = ((found.units, "unit"), (found.tiles, "tile"))
         parts = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts)
         lines = [
-            f"<b>Run</b>: {time(found.seconds)} · {parts}",
-            f"{bytes_text(found.memory)} memory, {bytes_text(found.disk)} disk",
+            f"<b>Run</b>: {time(found.seconds)}",
+            f"{parts}; {bytes_text(found.memory)} memory",
             f"Noise: {found.noise}",
         ]
         if preview is not None:
-            lines.insert(0, f"<b>Preview</b> of {preview[0]} × {preview[1]} px: {time(found.preview)}")
+            lines.insert(0, f"<b>Preview</b>, {preview[0]} × {preview[1]} px: {time(found.preview)}")
         self.estimate.setText("<br>".join(lines))
 
 
@@ -159,7 +159,7 @@ def _lines(name: str) -> QLabel:
     label.setObjectName(name)
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    label.setMinimumHeight(label.fontMetrics().lineSpacing())
+    label.setMinimumHeight(2 * label.fontMetrics().lineSpacing())  # so that buttons stay where they are
     return label
 
 

@@ -184,7 +184,7 @@ def narrow_form(parent: QWidget | None = None) -> QFormLayout:
 def add_row(form: QFormLayout, name: str, field: QWidget) -> None:
     """Add a field; the fields of all forms begin in one line."""
     label = QLabel(name)
-    label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Image prior "))
+    label.setFixedWidth(label.fontMetrics().horizontalAdvance("Image prior  "))
     form.addRow(label, field)
 
 
@@ -192,7 +192,7 @@ def choice_box(tell: Callable[[], None], tip: str = "") -> QComboBox:
     """Return a box of choices that does not widen the panel, whatever its choices are."""
     box = QComboBox()
     box.setToolTip(tip)
-    box.setMinimumContentsLength(6)
+    box.setMinimumContentsLength(4)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.currentTextChanged.connect(lambda _: tell())
     return box

@@ -122,6 +122,11 @@ class RestorePanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
+        bar = scroll.verticalScrollBar()
+        # Without a horizontal bar nothing may be cut off, nor lie under the vertical one.
+        scroll.setMinimumWidth(
+            inside.minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(scroll, 1)
