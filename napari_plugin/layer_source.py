@@ -131,6 +131,7 @@ def write_input(array: xr.DataArray, path: Path, region: Region | None = None) -
             dtype=array.dtype,
             chunks=tuple(min(_CHUNK, n) if dim in "yx" else 1 for dim, n in sizes.items()),
             dimension_names=tuple(sizes),
+            attributes={"units": array.attrs["units"]} if "units" in array.attrs else {},
         )
         planes = [range(n) for dim, n in sizes.items() if dim not in "yx"]
         for plane in product(*planes):

@@ -63,13 +63,12 @@ def region_of_view(layer: Any) -> Region:
     InputError
         If it shows less than 8 x 8 of them.
     """
-    # Of a layer with several levels they are those of the level that is shown.
+    # Of a layer with several levels these are the first and the last pixel at the level that is shown.
     factors = layer.downsample_factors[layer.data_level][-2:] if layer.multiscale else (1.0, 1.0)
-    low, high = ([n * f for n, f in zip(c[-2:], factors, strict=True)] for c in layer.corner_pixels)
-    height, width = _plane_of(layer)
-    if high[0] <= low[0] and high[1] <= low[1]:  # it was never drawn
-        return (0, height), (0, width)
-    return _clipped([low, [high[0] - 0.5, high[1] - 0.5]], (height, width), "the current view")
+    first, last = (corner[-2:] for corner in layer.corner_pixels)
+    low = [n * factor for n, factor in zip(first, factors, strict=True)]
+    high = [(n + 1) * factor - 1 for n, factor in zip(last, factors, strict=True)]
+    return _clipped([low, high], _plane_of(layer), "the current view")
 
 
 def middle_of(region: Region, side: int) -> Region:
