@@ -73,7 +73,7 @@ def test_an_estimate_says_what_it_takes_and_measures_the_pace_once(request_of, m
 
     monkeypatch.setattr("blinddps_sci.engine.pace.measured_pace", measured)
     found = controller.estimate(request, {}, region)
-    assert (found.units, found.tiles) == (4, 6)
+    assert (found.units, found.tiles) == (4, 4)
     assert found.memory > 0
     assert found.seconds is not None
     assert found.preview is not None
@@ -138,8 +138,11 @@ def test_the_command_does_the_same_bit_for_bit(request_of, tmp_path: Path) -> No
     words[words.index(str(request.output))] = str(other)
     assert words[0] == "blinddps"
     assert main([*words[1:], "--quiet"]) == 0
-    shards = sorted(path for path in request.output.glob("scale0/*/c/**/*") if path.is_file())
-    assert len(shards) == 4 * 3
+    images = ("image", "std", "dq")
+    shards = [
+        path for name in images for path in request.output.glob(f"scale0/{name}/c/**/*") if path.is_file()
+    ]
+    assert len(shards) == 4 * len(images)
     for path in shards:
         assert path.read_bytes() == (other / path.relative_to(request.output)).read_bytes()
 
@@ -183,22 +186,22 @@ def test_a_run_may_be_cancelled_before_it_begins_and_by_closing_its_events(reque
 
 @pytest.mark.slow
 def test_workers_are_stopped_too(request_of) -> None:
-    request = request_of(workers=1, steps=400)
+    request = request_of(workers=1, steps=100_000)  # a unit would take an hour
     running = Running(partial(Controller().run, request), request.output)
     events = running.events()
     assert isinstance(next(events), Began)
-    timer = threading.Timer(8.0, running.cancel)  # a unit takes longer
+    timer = threading.Timer(5.0, running.cancel)
     timer.start()
     begin = time.perf_counter()
     assert isinstance(list(events)[-1], Stopped)
-    assert time.perf_counter() - begin < 8.0 + 20.0
+    assert time.perf_counter() - begin < 90.0  # to start and to end processes takes most of it
     assert is_resumable(request.output)
 
 
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        (np.full((48, 64), np.nan, np.float32), {}, "no finite pixel|no pixel"),
+        (np.full((48, 64), np.nan, np.float32), {}, "out.input.zarr has no usable pixel"),
         (None, {"prior": "nonsense"}, "unknown image prior 'nonsense'"),
         (None, {"psf_file": "gone.fits"}, "gone.fits"),
     ],

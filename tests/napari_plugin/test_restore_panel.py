@@ -1,0 +1,286 @@
+"""The restore panel by real clicks in a real window: preview, run, cancel, resume, errors, closing."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pytestqt")
+pytest.importorskip("napari")
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from blinddps_sci import open_result
+from napari_plugin.controller import is_resumable
+from napari_plugin.restore_panel import RestorePanel
+
+SMALL = {
+    "prior": "gaussian", "kernel_prior": "gaussian", "psf_size": 7, "steps": 3, "chains": 1, "samples": 2,
+    "tile": 32, "overlap": 8, "unit": 32, "noise": "gaussian:2",
+}  # fmt: skip
+LONG = 60_000
+
+
+def texture(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(1).normal(0, 2, (height, width))
+    return (100 + 40 * np.sin(y / 5) * np.cos(x / 7) + noise).astype(np.float32)
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what users are told of errors."""
+    told: list[str] = []
+    for module in ("restore_panel", "restore_session"):
+        monkeypatch.setattr(f"napari_plugin.{module}.notify_error", told.append)
+    return told
+
+
+@pytest.fixture
+def open_panel(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> Callable[..., RestorePanel]:
+    """Return what opens the panel in a viewer with an image, small options filled in."""
+
+    def make(values: np.ndarray, *, show: bool = False, options: dict[str, Any] = SMALL) -> RestorePanel:
+        viewer = make_napari_viewer(show=show)
+        viewer.add_image(values, name="cells", scale=(0.5, 0.5), translate=(10, 20), units=("um", "um"))
+        panel = RestorePanel(viewer)
+        viewer.window.add_dock_widget(panel, name="Restore", area="right")
+        panel.output.line.setText(str(tmp_path / "out.zarr"))
+        for name, value in options.items():
+            panel.form.set_value(name, value)
+        panel.viewer = viewer
+        return panel
+
+    return make
+
+
+def click(qtbot: Any, button: Any) -> None:
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def finish(qtbot: Any, panel: RestorePanel) -> None:
+    qtbot.waitUntil(lambda: not panel.session.busy, timeout=LONG)
+
+
+def names(panel: RestorePanel) -> list[str]:
+    return [layer.name for layer in panel.viewer.layers]
+
+
+def test_the_panel_opens_without_the_library_and_says_what_a_run_takes(open_panel, qtbot) -> None:
+    panel = open_panel(texture(48, 64))
+    qtbot.waitUntil(lambda: "Preview" in panel.controls.estimate.text(), timeout=LONG)
+    assert "48 × 64 px" in panel.controls.estimate.text()
+    assert "gaussian:2" in panel.controls.estimate.text()
+    assert panel.form.fields["psf"].toolTip().startswith("How the PSF may vary")
+    assert not panel.controls.resume.isEnabled()
+    assert not panel.controls.cancel.isEnabled()
+
+
+def test_a_preview_lies_on_what_it_is_of(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(48, 64))
+    panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
+    panel.viewer.layers["box"].translate = (10, 20)
+    panel.input.region_box.setCurrentText("box")
+    click(qtbot, panel.controls.preview)
+    finish(qtbot, panel)
+    assert errors == []
+    layer = panel.viewer.layers["cells preview"]
+    assert layer.data.shape == (32, 32)
+    np.testing.assert_allclose(layer.translate, (10 + 8 * 0.5, 20 + 16 * 0.5))
+    np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+    assert {str(unit) for unit in layer.units} == {"micrometer"}
+    original = panel.viewer.layers["cells"].data[8:40, 16:48]
+    assert np.corrcoef(layer.data.ravel(), original.ravel())[0, 1] > 0.8
+
+
+def test_a_run_fills_layers_and_ends_with_those_of_its_result(open_panel, qtbot, errors, tmp_path) -> None:
+    panel = open_panel(texture(48, 64))
+    click(qtbot, panel.controls.run)
+    assert not panel.controls.run.isEnabled()
+    assert not panel.form.isEnabled()
+    qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
+    live = panel.viewer.layers["out restored (running)"]
+    qtbot.waitUntil(lambda: np.isfinite(live.data).any(), timeout=LONG)
+    finish(qtbot, panel)
+    assert errors == []
+    assert not [name for name in names(panel) if "running" in name]
+    restored, deviation = (panel.viewer.layers[f"out {what}"] for what in ("restored", "standard deviation"))
+    assert restored.metadata["path"] == str(tmp_path / "out.zarr")
+    for layer in (restored, deviation):
+        np.testing.assert_allclose(layer.translate, (10, 20))
+        np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+        assert {str(unit) for unit in layer.units} == {"micrometer"}
+    assert np.isfinite(np.asarray(restored.data)).all()
+    assert panel.form.isEnabled()
+    assert panel.controls.status.text().startswith("Done in")
+
+
+def test_cancel_stops_within_a_step_and_resume_goes_on(open_panel, qtbot, errors, tmp_path) -> None:
+    panel = open_panel(texture(96, 96))
+    click(qtbot, panel.controls.run)
+    qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
+    store = open_result(tmp_path / "out.zarr")
+    qtbot.waitUntil(lambda: np.isfinite(store.array("scale0/image")[:]).any(), timeout=LONG)
+    begin = time.perf_counter()
+    click(qtbot, panel.controls.cancel)
+    finish(qtbot, panel)
+    took = time.perf_counter() - begin
+    print(f"cancelled in {1000 * took:.0f} ms")
+    assert took < 0.5 + 1.0  # a step of this problem takes far less than a second
+    live = panel.viewer.layers["out restored (running)"].data
+    kept = np.asarray(store.array("scale0/image")[:])
+    np.testing.assert_array_equal(live, kept)  # finished tiles, and nothing else
+    assert np.isnan(kept).any()
+    click(qtbot, panel.controls.resume)
+    finish(qtbot, panel)
+    assert errors == []
+    restored = panel.viewer.layers["out restored"]
+    np.testing.assert_array_equal(np.asarray(restored.data)[~np.isnan(kept)], kept[~np.isnan(kept)])
+    np.testing.assert_allclose(restored.translate, (10, 20))
+    assert not panel.controls.resume.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "exists", "message"),
+    [
+        (np.full((48, 64), np.nan, np.float32), {}, False, "no usable pixel"),
+        (texture(48, 64), {}, True, "exists"),
+        (texture(48, 64), {"overlap": 31}, False, "leaves no core"),
+        (texture(48, 64), {"noise": "loud"}, False, "noise 'loud' is not one of"),
+    ],
+)
+def test_errors_are_told_in_one_line_and_the_panel_stays_usable(
+    open_panel, qtbot, errors, tmp_path, values, options, exists, message
+) -> None:
+    panel = open_panel(values, options={**SMALL, **options})
+    if exists:
+        (tmp_path / "out.zarr").mkdir()
+    click(qtbot, panel.controls.run)
+    finish(qtbot, panel)
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "\n" not in errors[0]
+    assert names(panel) == ["cells"]
+    assert panel.controls.run.isEnabled()
+    assert panel.form.isEnabled()
+
+
+@pytest.mark.parametrize("what", ["panel", "window"])
+def test_closing_during_a_run_stops_it_and_leaves_it_resumable(
+    open_panel, qtbot, errors, tmp_path, what
+) -> None:
+    panel = open_panel(texture(96, 96), options={**SMALL, "steps": 200})
+    click(qtbot, panel.controls.run)
+    qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
+    running = panel.session._running
+    if what == "panel":
+        panel.viewer.window.remove_dock_widget(panel)
+    else:
+        panel.viewer.close()
+    qtbot.waitUntil(lambda: running.join(0.0), timeout=LONG)
+    assert errors == []
+    assert is_resumable(tmp_path / "out.zarr")
+
+
+def test_the_command_is_copied_with_its_input(open_panel, qtbot, errors, tmp_path) -> None:
+    panel = open_panel(texture(48, 64))
+    click(qtbot, panel.controls.copy)
+    qtbot.waitUntil(lambda: panel.controls.status.text().startswith("Copied"), timeout=LONG)
+    words = shlex.split(QApplication.clipboard().text())
+    assert words[:5] == [
+        *("blinddps", "restore", str(tmp_path / "out.input.zarr"), "-o", str(tmp_path / "out.zarr"))
+    ]
+    assert "--prior=gaussian" in words
+    assert "--chains=1" in words
+    assert (tmp_path / "out.input.zarr").is_dir()
+
+
+def test_the_noise_is_estimated_on_request(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(48, 64))
+    click(qtbot, panel.form.estimate_noise)
+    qtbot.waitUntil(lambda: panel.form.values()["noise"].startswith("gaussian:"), timeout=LONG)
+    assert 1.0 < float(panel.form.values()["noise"].removeprefix("gaussian:")) < 4.0
+
+
+def test_layers_planes_and_shapes_are_followed(open_panel, qtbot) -> None:
+    panel = open_panel(texture(48, 64))
+    viewer = panel.viewer
+    viewer.add_image(np.zeros((3, 20, 30)), name="stack", axis_labels=("z", "y", "x"))
+    viewer.add_labels(np.zeros((20, 30), int), name="cells segmented")
+    viewer.add_shapes(name="box", ndim=2)
+    boxes = (panel.input.layer_box, panel.input.region_box)
+    assert [[box.itemText(n) for n in range(box.count())] for box in boxes] == [
+        ["cells", "stack"],
+        ["whole image", "current view", "box"],
+    ]
+    panel.input.layer_box.setCurrentText("stack")
+    viewer.dims.set_current_step(0, 2)
+    assert panel.input.shown() == {"z": 2}
+    assert panel.input.chosen() == {}
+    panel.input.plane_boxes["z"].setCurrentIndex(1)
+    assert panel.input.chosen() == {"z": 2}
+    viewer.layers.clear()
+    assert not panel.controls.run.isEnabled()
+
+
+def test_turbulence_puts_out_what_does_not_go_with_it_and_shows_its_presets(open_panel) -> None:
+    panel = open_panel(texture(48, 64), options={})
+    fields = panel.form.fields
+    assert panel.form.values()["model"] == "blur"
+    panel.form.set_value("model", "turbulence")
+    assert not fields["psf"].isEnabled()
+    assert "psf" not in panel.form.values()
+    assert fields["tile"].text() == "96"
+    fields["tile"].stepUp()
+    assert panel.form.values()["tile"] == 97
+
+
+def test_it_fits_into_a_narrow_dock_and_is_not_black(open_panel, qtbot) -> None:
+    panel = open_panel(texture(48, 64), show=True)
+    panel.form._more.setChecked(True)
+    assert panel.minimumSizeHint().width() <= 320
+    assert panel.minimumSizeHint().height() <= 700
+    panel.resize(320, 700)
+    qtbot.wait(200)
+    for field in panel.form.fields.values():
+        right = field.mapTo(panel, field.rect().topRight()).x()
+        assert right <= panel.width()
+    picture = panel.viewer.screenshot(canvas_only=False, flash=False)
+    assert picture[..., :3].std() > 20
+
+
+@pytest.mark.slow
+def test_the_window_answers_while_a_run_is_going_on(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(128, 128), show=True, options={**SMALL, "tile": 64, "unit": 64})
+    click(qtbot, panel.controls.preview)  # loads the library
+    finish(qtbot, panel)
+    gaps, last = [], time.perf_counter()
+
+    def tick() -> None:
+        nonlocal last
+        now = time.perf_counter()
+        gaps.append(now - last)
+        last = now
+
+    click(qtbot, panel.controls.run)
+    qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
+    timer = QTimer(interval=5)
+    timer.timeout.connect(tick)
+    last = time.perf_counter()
+    timer.start()
+    qtbot.waitUntil(lambda: "100 %" in panel.controls.status.text() or len(gaps) > 1000, timeout=LONG)
+    timer.stop()
+    panel.session.cancel()
+    finish(qtbot, panel)
+    late = np.sort(gaps)[::-1]
+    print(f"{len(gaps)} ticks; the longest gaps are {np.round(1000 * late[:5])} ms")
+    assert errors == []
+    assert late[0] < 0.1
