@@ -19,6 +19,7 @@ demo: .venv/.run
 	$(BIN)/blinddps demo --output demo_output
 
 test: .venv/.test
+	@$(install_display)
 	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
 
 lint: .venv/.dev
@@ -56,6 +57,25 @@ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; \
 else \
   echo "$(PYTHON) has no venv: sudo apt-get install python3-venv (or PYTHON=/path/to/another)" >&2; exit 1; \
+fi
+endef
+
+# napari's widgets are tested with real clicks on a display in memory: Xvfb, and the libraries that Qt loads.
+# Where Xvfb is missing, pytest skips these tests and says so.
+DISPLAY_PACKAGES := xvfb xauth libegl1 libgl1 libgl1-mesa-dri libglx-mesa0 libdbus-1-3 libfontconfig1 \
+  libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-randr0 \
+  libxcb-render-util0 libxcb-shape0 libxcb-sync1 libxcb-xfixes0 libxcb-xkb1
+QT_PLATFORM := .venv/lib/python3*/site-packages/PyQt6/Qt6/plugins/platforms/libqxcb.so
+
+define install_display
+if [ "$$(uname)" = Linux ] && { ! command -v Xvfb >/dev/null || ldd $(QT_PLATFORM) | grep -q 'not found'; }; then \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "a display for the tests of the napari panel is missing: apt-get install xvfb and Qt's libraries"; \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      $(DISPLAY_PACKAGES) >/dev/null || echo "it could not be installed; these tests are skipped" >&2; \
+  else \
+    echo "for the tests of the napari panel: sudo apt-get install --no-install-recommends $(DISPLAY_PACKAGES)" >&2; \
+  fi; \
 fi
 endef
 
