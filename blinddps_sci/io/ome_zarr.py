@@ -168,7 +168,7 @@ def _image(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
     node = zarr.open(str(folder), mode="r")
     if isinstance(node, zarr.Array):
         return None
-    attrs = dict(node.attrs)
+    attrs: Any = dict(node.attrs)
     ome = attrs.get("ome", attrs)
     if not isinstance(ome, Mapping):
         return None
@@ -189,7 +189,7 @@ def _open(folder: Path) -> xr.Dataset:
     node = zarr.open(str(folder), mode="r")
     if isinstance(node, zarr.Array):
         return _plain(folder, node, folder.name)
-    attrs = dict(node.attrs)
+    attrs: Any = dict(node.attrs)
     ome = attrs.get("ome", attrs)
     if isinstance(ome, Mapping) and ("plate" in ome or "well" in ome):
         raise InputError(

@@ -13,6 +13,7 @@ import zarr
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
+from blinddps_sci.io.ome_zarr import open_levels
 
 RNG = np.random.default_rng(1)
 
@@ -256,3 +257,35 @@ def test_damaged_stores(tmp_path):
     zarr.open_group(str(path), mode="w")
     with pytest.raises(InputError, match="image arrays are: none"):
         open_stack(path)
+
+
+def test_all_levels_are_opened_also_inside_a_container(tmp_path):
+    levels = [
+        {"path": str(n), "coordinateTransformations": [{"type": "scale", "scale": [2.0**n, 2.0**n]}]}
+        for n in range(2)
+    ]
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    attributes = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": levels}]}
+    zarr.create_group(str(tmp_path / "a"), zarr_format=2, attributes={"bioformats2raw.layout": 3})
+    root = zarr.create_group(str(tmp_path / "a/0"), zarr_format=2, attributes=attributes)
+    root.create_array("0", data=pixels(32, 40))
+    small = pixels(16, 20)
+    root.create_array("1", data=small)
+    for path in (tmp_path / "a", tmp_path / "a/0"):
+        opened = open_levels(path)
+        assert [level["data"].shape for level in opened] == [(32, 40), (16, 20)]
+        assert [level.attrs["pixel_scale"] for level in opened] == [[1.0, 1.0], [2.0, 2.0]]
+        np.testing.assert_array_equal(opened[1]["data"].values, small)
+    (single,) = open_levels(tmp_path / "a/0/1")
+    assert single["data"].shape == (16, 20)
+    with pytest.raises(InputError, match="not a Zarr folder"):
+        open_levels(tmp_path)
+
+
+def test_damaged_display_settings_are_left_aside(tmp_path):
+    level = {"path": "0"}
+    for number, omero in enumerate((3, {"channels": 3}, {"channels": [3, 4]})):
+        attributes = {"multiscales": [{"axes": ["c", "y", "x"], "datasets": [level]}], "omero": omero}
+        root = zarr.create_group(str(tmp_path / str(number)), zarr_format=2, attributes=attributes)
+        root.create_array("0", data=pixels(2, 16, 20))
+        assert "channel_names" not in open_stack(tmp_path / str(number)).attrs

@@ -146,3 +146,16 @@ def test_a_broken_wcs_does_not_keep_the_image_closed(tmp_path):
     attrs = open_stack(path).attrs
     assert attrs["pixel_unit"] == "pixel"
     assert "CTYPE2" in attrs["wcs_header"]
+
+
+@pytest.mark.parametrize(("unit", "size"), [("um", 0.25), ("nm", 250.0), ("mm", 0.00025)])
+def test_lengths_of_a_microscope_are_micrometres(unit, size):
+    header = fits.Header({"CUNIT1": unit, "CUNIT2": unit, "CDELT1": 2 * size, "CDELT2": size, "CRPIX1": 1.0})
+    scale, word = pixel_scale(wcs_text(header))
+    assert scale == pytest.approx([0.25, 0.5])
+    assert word == "micrometer"
+
+
+def test_an_angle_and_a_length_are_no_pixel_size():
+    header = fits.Header({"CUNIT1": "arcsec", "CUNIT2": "um", "CDELT1": 1.0, "CDELT2": 1.0})
+    assert pixel_scale(wcs_text(header)) == ([1.0, 1.0], "pixel")

@@ -6,19 +6,22 @@ fixtures is marked `qt` by itself, and skipped, with the reason, where it cannot
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 import pytest
 
 # All three are read when Qt and napari's settings are imported, which happens later.
 os.environ.setdefault("LIBGL_ALWAYS_SOFTWARE", "1")
 os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
-_settings = TemporaryDirectory(prefix="napari-settings-", ignore_cleanup_errors=True)
-os.environ["NAPARI_CONFIG"] = str(Path(_settings.name, "settings.yaml"))
+_settings = mkdtemp(prefix="napari-settings-")
+atexit.register(shutil.rmtree, _settings, ignore_errors=True)
+os.environ["NAPARI_CONFIG"] = str(Path(_settings, "settings.yaml"))
 
 with suppress(ImportError):  # napari is an extra
     from napari.utils._testsupport import _clean_themes, _disable_qt_warnings  # noqa: F401

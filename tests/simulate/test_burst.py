@@ -125,3 +125,14 @@ def test_small_scenes_are_refused() -> None:
     with pytest.raises(InputError, match="give one image"):
         simulate_burst(np.zeros((3, 200, 200)), SOLAR, 1, np.random.default_rng(0))
     assert math.isinf(Atmosphere(0.1).scene)
+
+
+def test_a_setting_may_be_named() -> None:
+    scene = np.random.default_rng(0).random((60, 60))
+    named, given = (
+        simulate_burst(scene, setting, 2, np.random.default_rng(1), size=16).frames
+        for setting in ("planetary-20cm", PRESETS["planetary-20cm"])
+    )
+    np.testing.assert_array_equal(named, given)
+    with pytest.raises(ConfigError, match=r"'mars' is unknown.*planetary-20cm"):
+        simulate_burst(scene, "mars", 2, np.random.default_rng(1))
