@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.simulate import PRESETS, random_scene, simulate_burst
+from blinddps_sci.simulate import PRESETS, Telescope, random_scene, simulate_burst
 from blinddps_sci.simulate.centring import shift
 
 __all__ = ["BurstCase", "read_case", "simulated_cases"]
@@ -37,6 +37,8 @@ class BurstCase:
         With the tilt in them.
     node_y, node_x : ndarray, (n_y,) and (n_x,)
         Pixels of the frames.
+    telescope : Telescope, optional
+        That took them, if it is known.
     """
 
     name: str
@@ -45,6 +47,7 @@ class BurstCase:
     psfs: NDArray[np.float32]
     node_y: NDArray[np.float64]
     node_x: NDArray[np.float64]
+    telescope: Telescope | None = None
 
 
 def simulated_cases(size: int, frames: int, seed: int) -> Iterator[BurstCase]:
@@ -65,6 +68,7 @@ def simulated_cases(size: int, frames: int, seed: int) -> Iterator[BurstCase]:
             moved,
             burst.positions[:, 0, 0],
             burst.positions[0, :, 1],
+            setting.telescope,
         )
 
 

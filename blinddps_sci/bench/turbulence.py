@@ -20,6 +20,7 @@ from blinddps_sci.bench.bursts import BurstCase, read_case, simulated_cases
 from blinddps_sci.bench.quality import check_written, write_json
 from blinddps_sci.bench.real_bursts import COLUMNS, judge
 from blinddps_sci.bench.table import markdown
+from blinddps_sci.bench.torchmfbd_method import has_torchmfbd, torchmfbd_restored
 from blinddps_sci.engine.photometry import estimate_sigma
 from blinddps_sci.engine.registration import register
 from blinddps_sci.engine.restore import restore
@@ -163,6 +164,17 @@ _SIMPLE: dict[str, Callable[[BurstCase], Image]] = {
 }
 
 
+def _peers(case: BurstCase) -> dict[str, Callable[[BurstCase], Image]]:
+    """Return the methods that a case is compared with, torchmfbd among them where it can run."""
+    telescope = case.telescope
+    if telescope is None or not has_torchmfbd():
+        return _SIMPLE
+    return {
+        **_SIMPLE,
+        "torchmfbd, told the telescope": lambda case: torchmfbd_restored(case.frames, telescope),
+    }
+
+
 def run_turbulence(
     files: Sequence[Path] = (),
     *,
@@ -196,7 +208,7 @@ def run_turbulence(
     rows, judged = list[Row](), list[Row]()
     for case in tqdm(cases, unit="burst", file=sys.stderr):
         border = max(min(case.truth.shape) // 6, 1)
-        for method, simple in _SIMPLE.items():
+        for method, simple in _peers(case).items():
             begin = time.perf_counter()
             image = simple(case)
             seconds = time.perf_counter() - begin
