@@ -1,7 +1,8 @@
 """`blinddps demo`: two real images of scikit-image, restored blind and shown.
 
 The Moon has a blur of its own that nobody knows; the Hubble deep field is blurred by a known
-simulated PSF, so that the result can be compared with the truth.
+simulated PSF, so that the result can be compared with the truth. The fast preset keeps it within a minute
+and a half on two cores of any kind.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def run_demo(folder: Path, *, steps: int | None = None) -> None:
     folder : Path
         Made if it does not exist; files of an earlier demo are replaced.
     steps : int, optional
-        Noise levels of each phase; the default of `restore` otherwise.
+        Noise levels of each phase; those of the fast preset otherwise.
 
     Raises
     ------
@@ -109,6 +110,7 @@ def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, An
             overwrite=True,
             prior="astro",
             noise=noise,
+            quality="fast",
             on_start=lambda job: bar.reset(job.evaluations),
             callback=advance,
             **options,
