@@ -28,7 +28,9 @@ def test_it_is_left_out_where_it_cannot_run(case: BurstCase, monkeypatch: pytest
 
 
 @pytest.mark.filterwarnings("default")
-def test_it_is_sharper_than_the_mean(case: BurstCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_sharper_than_the_mean(
+    case: BurstCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torchmfbd")
     monkeypatch.chdir(tmp_path)
     scene = torchmfbd_restored(case.frames, case.telescope)
