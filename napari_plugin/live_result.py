@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from blinddps_sci.io.result import ResultStore
-
 __all__ = ["LiveImage", "StoredImage"]
 
 _IN_MEMORY = 2**24
@@ -43,7 +41,7 @@ class LiveImage:
         What the layer shows, from fine to coarse, each (..., y, x).
     """
 
-    def __init__(self, store: ResultStore, name: str, in_memory: int = _IN_MEMORY) -> None:
+    def __init__(self, store: Any, name: str, in_memory: int = _IN_MEMORY) -> None:
         import numpy as np
 
         self._stored = StoredImage(store, name)
@@ -103,7 +101,7 @@ class StoredImage:
         Which of its images.
     """
 
-    def __init__(self, store: ResultStore, name: str) -> None:
+    def __init__(self, store: Any, name: str) -> None:
         import numpy as np
 
         self._array = store.array(f"scale0/{name}")

@@ -139,7 +139,7 @@ class Controls(QWidget):
             return
 
         def time(seconds: float | None) -> str:
-            return "time unknown" if seconds is None else f"about {duration_text(max(seconds, 1.0))}"
+            return "time unknown" if seconds is None else f"≈ {duration_text(max(seconds, 1.0))}"
 
         counts = ((found.units, "unit"), (found.tiles, "tile"))
         parts = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts)

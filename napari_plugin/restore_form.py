@@ -30,7 +30,7 @@ _ADVANCED = (
     "tile", "overlap", "unit", "device", "seed", "workers", "scheduler",
 )  # fmt: skip
 _NAMES = {
-    "model": "Model", "prior": "Image prior", "psf": "PSF varies", "noise": "Noise", "quality": "Quality",
+    "model": "Model", "prior": "Prior", "psf": "PSF varies", "noise": "Noise", "quality": "Quality",
     "sampler": "Sampler", "steps": "Steps", "chains": "Chains", "samples": "Samples", "psf_size": "PSF size",
     "kernel_prior": "PSF prior", "psf_file": "PSF file", "tile": "Tile", "overlap": "Overlap", "unit": "Unit",
     "device": "Device", "seed": "Seed", "workers": "Workers", "scheduler": "Scheduler",
@@ -42,6 +42,9 @@ _SUGGESTED = {
 }
 _HINTS = {"scheduler": "tcp://address:port"}
 _NOT_WITH_TURBULENCE = ("psf", "psf_file")
+_LABEL = 76
+"""Pixels of the names of fields, so that the fields of all forms begin in one line."""
+
 _UNSET = -1
 """What a number shows that is left to the library; none of the options may be negative."""
 
@@ -182,9 +185,9 @@ def narrow_form(parent: QWidget | None = None) -> QFormLayout:
 
 
 def add_row(form: QFormLayout, name: str, field: QWidget) -> None:
-    """Add a field; the fields of all forms begin in one line."""
+    """Add a field with its name."""
     label = QLabel(name)
-    label.setFixedWidth(label.fontMetrics().horizontalAdvance("Image prior  "))
+    label.setFixedWidth(_LABEL)
     form.addRow(label, field)
 
 

@@ -34,6 +34,9 @@ __all__ = ["RestorePanel"]
 _PATIENCE = 400
 """Milliseconds without a change after which an estimate is made."""
 
+_NARROWEST = 310
+"""Pixels in which all fields, and a bar to scroll them, have room."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
@@ -122,15 +125,11 @@ class RestorePanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
-        bar = scroll.verticalScrollBar()
-        # Without a horizontal bar nothing may be cut off, nor lie under the vertical one.
-        scroll.setMinimumWidth(
-            inside.minimumSizeHint().width() + (0 if bar is None else bar.sizeHint().width())
-        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(scroll, 1)
         layout.addWidget(self.controls)
+        self.setMinimumWidth(_NARROWEST)
 
     # --- what is filled in ---
 
