@@ -24,7 +24,15 @@ def make(path: Path, dims: tuple[str, ...], sizes: dict[str, int], **facts: Any)
     nothing = np.broadcast_to(np.float32(0), [sizes[dim] for dim in dims])
     template = xr.Dataset({"data": (dims, nothing)}, attrs=facts)
     store = create_result(
-        path, template=template, node_y=[1.0], node_x=[1.0], kernel_size=4, shard=256, chunk=128
+        path,
+        template=template,
+        node_y=[1.0],
+        node_x=[1.0],
+        frames=sizes.get("t", 1) * sizes.get("z", 1),
+        channels=sizes.get("c", 1),
+        kernel_size=4,
+        shard=256,
+        chunk=128,
     )
     ramp = np.add.outer(1000.0 * np.arange(sizes["y"]), np.arange(sizes["x"])).astype(np.float32)
     for lead in np.ndindex(*(sizes[dim] for dim in dims[:-2])):
