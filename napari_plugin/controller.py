@@ -161,6 +161,10 @@ class Controller:
         if request.layer.path is None:
             write_input(request.layer.source, request.input, request.region)
 
+    def stop_measuring(self) -> None:
+        """Let an estimate that is made in another thread end soon, without the pace."""
+        self._quiet.set()
+
     def _preview(
         self, request: Request, chosen: Mapping[str, int], region: Region
     ) -> tuple[Any, dict[str, Any]]:

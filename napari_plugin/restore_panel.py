@@ -108,6 +108,7 @@ class RestorePanel(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.session.cancel()
+                self._controller.stop_measuring()
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
@@ -204,7 +205,13 @@ class RestorePanel(QWidget):
             found = self._controller.estimate(asked.request(), asked.shown, asked.preview)
             return found, sides(asked.preview)
 
-        Task(work, lambda found: self._estimated(*found), lambda why: self._estimated(why, None), self)
+        Task(
+            work,
+            lambda found: self._estimated(*found),
+            lambda why: self._estimated(why, None),
+            self,
+            self._controller.stop_measuring,
+        )
 
     def _estimated(self, found: Estimate | str, preview: tuple[int, int] | None) -> None:
         self._estimating = False

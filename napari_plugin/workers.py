@@ -24,11 +24,17 @@ def start_run(running: Running, hear: Callable[[News], None]) -> None:
     hear : callable
         A method of a `QObject`, called in its thread with all news.
     """
-    # Asked to quit, which napari does when its window closes, a worker would wait for the next event.
-    kind = type("RunWorker", (GeneratorWorker,), {"quit": lambda worker: running.cancel()})
-    worker = create_worker(running.events, _worker_class=kind)
+    worker = create_worker(running.events, _worker_class=_worker_class(running.cancel))
     worker.yielded.connect(hear)
     worker.start()
+
+
+def _worker_class(stop: Callable[[], None]) -> Any:
+    """Return a kind of worker that stops what it waits for, and ends then.
+
+    napari asks all workers to quit when its window closes; others see it only at what is yielded next.
+    """
+    return type("_Worker", (GeneratorWorker,), {"quit": lambda worker: stop()})
 
 
 class Task(QObject):
@@ -44,6 +50,8 @@ class Task(QObject):
         Called with one line about why it failed.
     parent : QObject
         Without it nobody is told.
+    stop : callable, optional
+        Lets the function end early.
     """
 
     def __init__(
@@ -52,10 +60,11 @@ class Task(QObject):
         done: Callable[[Any], None],
         failed: Callable[[str], None],
         parent: QObject,
+        stop: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(parent)
         self._done, self._failed = done, failed
-        worker = create_worker(_told, work)
+        worker = create_worker(_told, work, _worker_class=stop and _worker_class(stop))
         worker.yielded.connect(self._hear)
         worker.start()
 

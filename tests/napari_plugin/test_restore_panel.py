@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("pytestqt")
 pytest.importorskip("napari")
 
+from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea
 
@@ -44,7 +45,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def open_panel(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> Callable[..., RestorePanel]:
+def open_panel(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> Iterator[Callable[..., RestorePanel]]:
     """Return what opens the panel in a viewer with an image, small options filled in."""
 
     def make(values: np.ndarray, *, show: bool = False, options: dict[str, Any] = SMALL) -> RestorePanel:
@@ -58,7 +59,8 @@ def open_panel(make_napari_viewer: Any, tmp_path: Path, qtbot: Any) -> Callable[
         panel.viewer = viewer
         return panel
 
-    return make
+    yield make
+    GeneratorWorker.await_workers(LONG)  # estimates, which would go on during the next test
 
 
 def click(qtbot: Any, button: Any) -> None:
@@ -259,32 +261,44 @@ def test_it_fits_into_a_narrow_dock_and_is_not_black(open_panel, qtbot) -> None:
     assert picture[..., :3].std() > 20
 
 
+class Ticks:
+    """How long a window did not answer, told by a timer that should ring every 5 ms."""
+
+    def __init__(self) -> None:
+        self.gaps: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QTimer()
+        self._timer.setInterval(5)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.gaps.append(now - self._last)
+        self._last = now
+
+    def longest(self) -> float:
+        """Stop, and return the longest time in seconds."""
+        self._timer.stop()
+        return max(self.gaps)
+
+
 @pytest.mark.slow
 def test_the_window_answers_while_a_run_is_going_on(open_panel, qtbot, errors) -> None:
     panel = open_panel(texture(128, 128), show=True, options={**SMALL, "tile": 64, "unit": 64})
     click(qtbot, panel.controls.preview)  # loads the library
     finish(qtbot, panel)
-    gaps, last = [], time.perf_counter()
-
-    def tick() -> None:
-        nonlocal last
-        now = time.perf_counter()
-        gaps.append(now - last)
-        last = now
-
+    idle = Ticks()
+    qtbot.wait(3000)
+    usual = idle.longest()
     click(qtbot, panel.controls.run)
     qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
-    timer = QTimer(interval=5)
-    timer.timeout.connect(tick)
-    last = time.perf_counter()
-    timer.start()
-    qtbot.waitUntil(lambda: "100 %" in panel.controls.status.text() or len(gaps) > 1000, timeout=LONG)
-    timer.stop()
+    qtbot.wait(500)  # what napari does to show a new layer is not the run's
+    ticks = Ticks()
+    qtbot.waitUntil(lambda: "100 %" in panel.controls.status.text() or len(ticks.gaps) > 1000, timeout=LONG)
+    longest = ticks.longest()
     panel.session.cancel()
     finish(qtbot, panel)
-    late = np.sort(gaps)[::-1]
-    print(f"{len(gaps)} ticks; the longest gaps are {np.round(1000 * late[:5])} ms")
+    print(f"{len(ticks.gaps)} ticks, at most {1000 * longest:.0f} ms apart; idle {1000 * usual:.0f} ms")
     assert errors == []
-    # On a machine that others use, too, one of a hundred may have waited for them.
-    assert np.mean(late > 0.1) < 0.01
-    assert late[0] < 0.3
+    assert longest < 0.1 + usual  # other processes make an idle window wait, too
