@@ -7,6 +7,7 @@ them takes them; and a wish to stop becomes an exception of the next call.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,10 @@ _OFTEN = 0.1
 
 _SEEN = 0.5
 """Seconds between two looks at the estimate of a unit at work."""
+
+_SWITCH = 0.0005
+"""Seconds after which the run lets another thread go on that asks for it: with Python's 5 ms a window, which
+asks many times while it draws, answers late."""
 
 _LOOK = 0.1
 """Seconds in which a thread that waits for an event looks whether it should still wait."""
@@ -179,7 +184,8 @@ class Running:
             self.cancel()
 
     def _run(self) -> None:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), sys.getswitchinterval()
+        sys.setswitchinterval(min(_SWITCH, before))
         try:
             result = self._work(on_start=self._begin, callback=self._tell)
             lost = {} if self._watch is None else self._watch.lost
@@ -188,6 +194,8 @@ class Running:
             self._queue.put(Stopped())
         except BaseException as error:  # whoever waits for the end would wait for ever
             self._queue.put(Failed(line_of(error)))
+        finally:
+            sys.setswitchinterval(before)
 
     def _begin(self, job: Job) -> None:
         self._watch = _Watch(job, self._output)
