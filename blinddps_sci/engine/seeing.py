@@ -57,7 +57,8 @@ def blur_width(frames: Array) -> float:
     if below.size == 0:
         return _SEEN / float(frequency[-1])
     i = int(below[0])
-    part = (ratio[i - 1] - 0.5) / (ratio[i - 1] - ratio[i])
+    before = max(float(ratio[i - 1]), 0.5)
+    part = (before - 0.5) / (before - ratio[i])
     return _SHARED / float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
 
 

@@ -43,3 +43,15 @@ def test_stronger_turbulence_hides_more_of_the_contrast() -> None:
 
 def test_noise_hides_no_contrast(rng: np.random.Generator) -> None:
     assert contrast(rng.normal(size=(4, 64, 64))) == pytest.approx(1, abs=1)
+
+
+def test_a_change_of_the_whole_field_is_no_blur(rng: np.random.Generator) -> None:
+    scene = gaussian_filter(rng.normal(size=(96, 96)), 2.0)
+    frames = scene / scene.std() + 0.01 * rng.normal(size=(6, 96, 96))
+    brightness = np.linspace(-0.5, 0.5, 6)[:, None, None]
+    assert blur_width(frames + brightness) == pytest.approx(blur_width(frames), rel=0.2)
+
+
+def test_frames_of_different_things_are_as_wide_as_the_field(rng: np.random.Generator) -> None:
+    frames = gaussian_filter(rng.normal(size=(6, 96, 96)), (0, 2.0, 2.0))
+    assert blur_width(frames) > 20
