@@ -98,6 +98,7 @@ class ComparePanel(QWidget):
         self._viewer = napari_viewer
         self._visible: dict[Any, bool] = {}
         self._levels: list[RightOf] = []
+        self._compared: tuple[Any, Any] | None = None
         self._after: Any = None
         self.before, self.after = QComboBox(), QComboBox()
         self.line = QSlider(Qt.Orientation.Horizontal)
@@ -148,14 +149,13 @@ class ComparePanel(QWidget):
         self._restore()
 
     def _on_layers(self, event: Any) -> None:
-        """List the images again; begin again if one of the two has gone."""
+        """List the images again; begin again if others are to be compared."""
         if self._after is not None and event.value == self._after:
             if event.type == "removed":
                 self._after = None
             return
-        chosen = self._chosen()
         self._list()
-        if self._after is None or self._chosen() != chosen:
+        if self._chosen() != self._compared:
             self._compare()
 
     def _images(self) -> list[Any]:
@@ -168,7 +168,8 @@ class ComparePanel(QWidget):
         ]
 
     def _list(self) -> None:
-        """Offer the images, by default the first one and the last that is called restored."""
+        """Offer the images; if not two are chosen, choose the first one and the last that is restored."""
+        keep = self._chosen() is not None
         names = [layer.name for layer in self._images()]
         restored = [name for name in names if name.endswith("restored")]
         others = [name for name in names if name not in restored[-1:]]
@@ -177,7 +178,7 @@ class ComparePanel(QWidget):
             kept = choice.currentText()
             choice.clear()
             choice.addItems(names)
-            choice.setCurrentText(kept if kept in names else (default or names or [""])[0])
+            choice.setCurrentText(kept if keep and kept in names else (default or names or [""])[0])
 
     def _chosen(self) -> tuple[Any, Any] | None:
         """Return both layers, if they are two."""
@@ -189,7 +190,7 @@ class ComparePanel(QWidget):
     def _compare(self) -> None:
         """Put the layer that ends at the line over the two that were chosen."""
         self._restore()
-        chosen = self._chosen()
+        chosen = self._compared = self._chosen()
         self.hint.setText("" if chosen else "Choose two images.")
         if chosen is None:
             return
@@ -221,7 +222,7 @@ class ComparePanel(QWidget):
         """Take the layer away, and show what was shown."""
         if self._after is not None and self._after in self._viewer.layers:
             self._viewer.layers.remove(self._after)
-        self._after = None
+        self._after = self._compared = None
         for image, visible in self._visible.items():
             if image in self._viewer.layers:
                 image.visible = visible

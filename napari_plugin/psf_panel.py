@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PsfPanel"]
 
-_HINT = "Select a layer of a result and click on the image."
+_HINT = "Select a layer of a result\nand click on the image."
 _MARK = "#ffb000"
 _DRAG = 4.0
 _UNREADABLE = (BlindDpsError, OSError, ValueError, KeyError)
@@ -63,7 +63,6 @@ class PsfPanel(QWidget):
         self.stretch = QComboBox()
         self.stretch.addItems(STRETCHES)
         self.text = QLabel(_HINT)
-        self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.sliders: dict[str, QSlider] = {}
         self._planes = QFormLayout()
@@ -83,12 +82,14 @@ class PsfPanel(QWidget):
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
-        for label, widget in (("row", self.row), ("column", self.column), ("scale", self.stretch)):
+        for label, box in (("row", self.row), ("column", self.column)):
             top.addWidget(QLabel(label))
-            top.addWidget(widget, stretch=1)
+            top.addWidget(box, stretch=1)
+        scale = QFormLayout()
+        scale.addRow("scale", self.stretch)
         layout = QVBoxLayout(self)
-        layout.addLayout(top)
-        layout.addLayout(self._planes)
+        for part in (top, self._planes, scale):
+            layout.addLayout(part)
         layout.addWidget(self.text)
         layout.addWidget(self.canvas, stretch=1)
 

@@ -224,6 +224,7 @@ def _draw_std(figure: Figure, place: Any, psf: NodePsf) -> None:
     image = axes.imshow(psf.std, cmap="viridis", vmin=0.0, extent=_extent(psf))
     axes.set_title("standard deviation")
     _bar(figure, image, axes)
+    axes.tick_params(labelleft=False)  # as in the picture beside it
 
 
 def _bar(figure: Any, image: Any, axes: Any) -> None:
@@ -252,7 +253,7 @@ def _draw_profile(axes: Any, psf: NodePsf, colour: str) -> None:
     axes.set_xlabel(f"radius ({psf.unit})", labelpad=1)
     axes.set_title("radial profile")
     axes.tick_params(labelsize=7, length=2)
-    axes.legend(frameon=False, loc="lower left", handlelength=1.5)
+    axes.legend(frameon=False, loc="upper right", handlelength=1.5)
 
 
 def _draw_energy(axes: Any, psf: NodePsf, colour: str) -> None:

@@ -55,7 +55,7 @@ def test_the_line_moves_across_the_view(window: Any, qtbot: Any) -> None:
         assert share_of_left(row) == pytest.approx(value / 1000, abs=0.04)
         assert (row > 250).any()  # the line itself
         assert np.abs(row[-5:] - RIGHT / 2).max() < 4
-    viewer.camera.zoom *= 6
+    viewer.scene.camera.zoom *= 6
     qtbot.wait(200)
     panel.line.setValue(500)
     assert share_of_left(middle_row(viewer, qtbot)) == pytest.approx(0.5, abs=0.04)
@@ -97,6 +97,16 @@ def test_other_images_may_be_chosen(window: Any, qtbot: Any) -> None:
     assert np.abs(middle_row(viewer, qtbot)[-5:] - LEFT).max() < 4
     viewer.layers.remove("input")
     assert panel.after.currentText() != "input"
+
+
+def test_a_result_that_comes_later_is_compared(window: Any, qtbot: Any) -> None:
+    viewer, panel = window
+    for name in ("cells restored", "cells chi-squared"):
+        viewer.layers.remove(name)
+    assert panel.hint.text() == "Choose two images."
+    viewer.add_image(np.full((60, 80), RIGHT), name="stars restored", units=("um", "um"))
+    assert (panel.before.currentText(), panel.after.currentText()) == ("input", "stars restored")
+    assert "right of the line" in viewer.layers
 
 
 def test_a_closed_panel_leaves_all_as_it_was(window: Any, qtbot: Any) -> None:
