@@ -87,7 +87,7 @@ def live(cache: Path) -> None:
     panel.output.line.setText(str(cache / "live.zarr"))
     panel.output.replace.setChecked(True)
     corners = [[40, 50], [40, 146], [136, 146], [136, 50]]
-    viewer.add_shapes(corners, name="region", face_color="transparent", edge_color="#ffb000")
+    viewer.add_shapes(corners, name="region", face_color="#0000", edge_color="#ffb000", edge_width=2)
     panel.input.region_box.setCurrentText("region")
     spin(until=lambda: "Preview" in panel.controls.estimate.text())
     panel.controls.preview.click()
