@@ -157,7 +157,8 @@ def test_a_run_is_cancelled_within_a_step_and_goes_on(request_of, tmp_path: Path
             running.cancel()
         end = news
     assert isinstance(end, Stopped)
-    assert time.perf_counter() - asked < 0.5 + 1.0  # a step of this problem takes far less than a second
+    # A step of this problem takes far less than two seconds, beside other tests, too.
+    assert time.perf_counter() - asked < 0.5 + 2.0
     assert open_result(request.output).status == "running"
     assert is_resumable(request.output)
     news = listen(Running(partial(controller.resume, request.output, {}), request.output))
