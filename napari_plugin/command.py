@@ -21,7 +21,10 @@ _PRESET = ("model", "sampler", "quality")
 _DRAWS = 3
 """Draws of a preview, which shows their mean only; most of its time goes into them."""
 
-_OF_A_RUN = ("workers", "scheduler", "steps", "chains", "samples", "memory_limit")
+_OF_A_RUN = ("workers", "scheduler", "steps", "chains", "samples", "memory_limit", "unit")
+
+_UNIT = 512
+"""A preview is one unit: the borders of smaller ones would be restored twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ def preview_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a preview: the same problem, fast, in this process, with a few draws."""
     kept = {name: value for name, value in options.items() if name not in _OF_A_RUN}
     few = {"samples": _DRAWS} if kept.get("sampler", "split") == "split" else {}
-    return {**kept, **few, "quality": "fast"}
+    return {**kept, **few, "quality": "fast", "unit": max(_UNIT, kept.get("tile", 0))}
 
 
 def free_output(name: str, path: Path | None) -> Path:
