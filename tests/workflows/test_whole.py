@@ -46,8 +46,12 @@ def test_from_a_fits_cube_to_napari(options: Path, tmp_path: Path, monkeypatch: 
 
     reader = get_reader("restored.zarr")
     assert reader is not None
-    (image, look, kind), (std, _, _), (nodes, points, marks) = reader("restored.zarr")
-    assert (kind, marks) == ("image", "points")
+    layers = {options["name"]: (data, options, kind) for data, options, kind in reader("restored.zarr")}
+    assert [kind for _, _, kind in layers.values()] == ["image", "image", "image", "points"]
+    image, look, _ = layers["restored restored"]
+    std, _, _ = layers["restored standard deviation"]
+    chi2, _, _ = layers["restored chi-squared"]
+    nodes, points, _ = layers["restored PSF nodes"]
     assert look["axis_labels"][-2:] == ("y", "x")
     np.testing.assert_allclose(look["scale"][-2:], PIXEL)
     assert look["units"][-2:] == ("arcsecond", "arcsecond")
@@ -60,5 +64,6 @@ def test_from_a_fits_cube_to_napari(options: Path, tmp_path: Path, monkeypatch: 
     assert (np.diag(alike) > 0.5).all()
     assert (np.abs(alike[[0, 1], [1, 0]]) < 0.2).all()
     assert (deviation > 0).all()
-    assert nodes.shape == (rows * columns, 2)
+    assert np.isfinite(np.asarray(chi2)).all()
+    assert nodes.shape == (2 * rows * columns, 3)  # those of each frame
     assert np.isfinite(points["features"]["fwhm"]).all()
