@@ -88,24 +88,13 @@ def _target(path: str, suffixes: Sequence[str], source: str | None) -> Path:
 def _export(store: Any, target: Path) -> bool:
     """Export a result with its provenance; say no to a Zarr copy of one that is not finished."""
     from blinddps_sci.engine.restore import exporter_for
-    from blinddps_sci.errors import OutputError
+    from blinddps_sci.io.output_path import new_folder
 
     if target.suffix.lower() != ".zarr":
         exporter_for(target)(store, target, overwrite=True)
         return True
     if store.status != "complete":
         return False
-    if target.exists():
-        raise OutputError(
-            f"{target} exists, and a Zarr folder is not replaced; choose another name, or remove it first"
-        )
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(store.path, partial)
-        partial.rename(target)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(target) as folder:
+        shutil.copytree(store.path, folder)
     return True

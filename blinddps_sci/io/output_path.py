@@ -7,13 +7,14 @@ file has been exported through `replacing`.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from blinddps_sci.errors import BlindDpsError, OutputError
 
-__all__ = ["output_kind", "output_path_for", "replacing", "store_path_for"]
+__all__ = ["new_folder", "output_kind", "output_path_for", "replacing", "store_path_for"]
 
 _KINDS = {
     ".zarr": "zarr",
@@ -115,22 +116,74 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path
     OutputError
         If the folder is missing, the file exists and `overwrite` is false, or writing fails.
     """
-    target = Path(path).expanduser().absolute()
-    if not target.parent.is_dir():
-        raise OutputError(f"{path} cannot be written: the folder {target.parent} does not exist")
+    target = _target(path)
     if target.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file")
     if target.exists() and not overwrite:
         raise OutputError(f"{path} exists; choose another name or allow it to be overwritten (--overwrite)")
-    partial = target.with_name(f".{target.name}.partial")
+    partial = _partial(target)
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(target)
-    except OSError as error:
-        if isinstance(error, BlindDpsError):
-            raise
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        with _one_error(path):
+            yield partial
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a Zarr folder under a temporary name, and give it its own name once it is whole.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder wanted, which does not exist: one that does may be anything, and is not replaced.
+
+    Yields
+    ------
+    Path
+        A hidden name beside it where nothing is, to be made by the body of the ``with`` statement. When
+        the body raises, it is removed.
+
+    Raises
+    ------
+    OutputError
+        If the folder around it is missing, it exists, or writing fails.
+    """
+    target = _target(path)
+    if target.exists():
+        raise OutputError(
+            f"{path} exists, and a Zarr folder is not replaced; choose another name, or remove it first"
+        )
+    partial = _partial(target)
+    try:
+        with _one_error(path):
+            shutil.rmtree(partial, ignore_errors=True)
+            yield partial
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    target = Path(path).expanduser().absolute()
+    if not target.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: the folder {target.parent} does not exist")
+    return target
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def _one_error(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of errors of the system what could not be written."""
+    try:
+        yield
+    except BlindDpsError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from blinddps_sci.errors import BlindDpsError, OutputError
 from blinddps_sci.io.axes import Axis
 from blinddps_sci.io.ngff import TYPES, UNITS, VERSION
+from blinddps_sci.io.output_path import new_folder
 from blinddps_sci.io.pyramid import halve, level_sizes
 
 __all__ = ["save_zarr"]
@@ -41,23 +40,8 @@ def save_zarr(image: Any, target: Path, axes: Sequence[Axis], dtype: np.dtype[An
     OutputError
         If something of that name exists, or it cannot be written.
     """
-    if not target.parent.is_dir():
-        raise OutputError(f"{target} cannot be written: the folder {target.parent} does not exist")
-    if target.exists():
-        raise OutputError(
-            f"{target} exists, and a Zarr folder is not replaced; choose another name, or remove it first"
-        )
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(image, partial, axes, dtype, unit)
-        partial.rename(target)
-    except OSError as error:
-        if isinstance(error, BlindDpsError):
-            raise
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(target) as folder:
+        _write(image, folder, axes, dtype, unit)
 
 
 def _write(image: Any, folder: Path, axes: Sequence[Axis], dtype: np.dtype[Any], unit: str) -> None:
