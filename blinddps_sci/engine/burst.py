@@ -118,15 +118,16 @@ def draw_chain(
     if job.config.sampler == "dps":
         unknowns = first_unknowns(job, scene, rungs[-1])
         return [_drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)]
-    total = job.config.steps + RESTART * (len(rungs) + job.draws - 2)
     done, runs, draws, states = 0, 0, list[Posterior](), None
     before = grid = rungs[0]
     while len(draws) < job.draws:
         unknowns, steps = first_unknowns(job, scene, grid), job.config.steps
         if states is not None:
             unknowns, steps = renewed(scene, unknowns, states, before, grid), RESTART
+        finer = 0 if draws else len(rungs) - 1 - rungs.index(grid)
+        total = done + steps + RESTART * (finer + job.draws - 1 - len(draws))
 
-        def tell(progress: Progress, done: int = done) -> None:
+        def tell(progress: Progress, done: int = done, total: int = total) -> None:
             if callback is not None:
                 callback(replace(progress, step=done + progress.step, steps=total))
 
