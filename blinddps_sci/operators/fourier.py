@@ -77,7 +77,7 @@ class FourierMagnitude:
 
         def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
             back = torch.fft.ifft2(phase * residual, norm="ortho").real
-            return {name: back[..., : image.shape[-2], : image.shape[-1]] for name in wanted}
+            return dict.fromkeys(wanted, back[..., : image.shape[-2], : image.shape[-1]])
 
         return Linear(spectrum.abs(), apply, adjoint)
 

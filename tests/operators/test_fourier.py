@@ -60,5 +60,5 @@ def test_gradients_are_right_and_finite_in_the_dark() -> None:
 
 
 def test_less_than_the_image_is_refused() -> None:
-    with pytest.raises(ConfigError, match="oversampling 0.5"):
+    with pytest.raises(ConfigError, match=r"oversampling 0\.5"):
         FourierMagnitude(0.5)
