@@ -1,4 +1,4 @@
-# make demo | test | lint | docs | constraints | clean
+# make demo | test | lint | docs | gallery | package | constraints | clean
 # Everything runs in .venv, made once from pyproject.toml with the versions of constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 test: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs constraints clean
+.PHONY: help demo test lint docs gallery package constraints clean
 
 help:
 	@sed -n '1p' Makefile | cut -c3-
@@ -31,6 +31,10 @@ docs: .venv/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+# What the examples print and draw is committed: together they restore for a quarter of an hour.
+gallery: .venv/.docs
+	$(BIN)/python docs/run_examples.py $(EXAMPLES)
+
 # The versions in .venv, one line each, without the package itself and without local labels (+cpu).
 constraints: .venv/.dev .venv/.docs
 	@( sed -n '/^#/p' constraints.txt; \
@@ -38,7 +42,7 @@ constraints: .venv/.dev .venv/.docs
 	 ) > constraints.new && mv constraints.new constraints.txt && touch .venv/.run .venv/.test .venv/.dev .venv/.docs
 
 clean:
-	rm -rf .venv demo_output dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-package demo_output dist build docs/_build docs/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # --- the environment: a stamp for each set of extras, renewed when the versions change ---
 

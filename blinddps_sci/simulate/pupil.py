@@ -196,7 +196,7 @@ def pupil_psf(
 
     Notes
     -----
-    PSF = |F{A exp(2 pi i sum_j c_j Z_j)}|^2. A tilt of c_2 waves rms moves the image by
+    ``PSF = |F{A exp(2 pi i sum_j c_j Z_j)}|^2``. A tilt of c_2 waves rms moves the image by
     4 c_2 lambda / D towards +x. Small aberrations lower the peak by exp(-(2 pi w)^2) with
     w the rms in waves (Marechal; Mahajan 1983, doi:10.1364/JOSA.73.000860).
     """

@@ -1,0 +1,68 @@
+"""
+How far to trust a pixel
+========================
+
+A result is a set of draws. Their standard deviation says where the image is uncertain; with a truth
+at hand one can ask whether it says so rightly.
+"""
+
+# sphinx_gallery_thumbnail_path = 'examples/pictures/uncertainty.png'
+import matplotlib.pyplot as plt
+import numpy as np
+import skimage.data
+
+from blinddps_sci import restore
+from blinddps_sci.metrics import align
+from blinddps_sci.simulate import random_kernel
+from blinddps_sci.simulate.blur import blur
+
+SIZE, PSF, NOISE = 96, 32, 0.01
+rng = np.random.default_rng(8)
+picture = skimage.data.coins()[:302, :384].reshape(151, 2, 192, 2).mean(axis=(1, 3)) / 255
+scene = picture[: SIZE + PSF - 1, 20 : 20 + SIZE + PSF - 1]
+truth = scene[PSF // 2 - 1 :, PSF // 2 - 1 :][:SIZE, :SIZE]
+data = blur(scene, random_kernel(PSF, rng, "moffat")) + NOISE * rng.standard_normal((SIZE, SIZE))
+
+# %%
+# More draws make a better standard deviation; six are the default, twelve those of
+# ``quality="best"``.
+
+result = restore(data, noise=f"gaussian:{NOISE}", quality="fast", samples=12)
+restored, std = result.image.values, result.std.values
+
+# %%
+# A blind result may lie a fraction of a pixel beside the truth, which no data can tell. It is moved
+# there first; that costs five pixels at the border.
+
+moved = align(restored, truth, 2)
+error, expected = moved.estimate - moved.truth, std[5:-5, 5:-5]
+
+# %%
+# If standard deviations were right and errors normal, 68 % of the pixels were within one of them.
+# Where the image is uncertain the error should be large, which the correlation measures.
+
+print(f"within one standard deviation: {np.mean(np.abs(error) < expected):.0%} of the pixels; 68 % expected")
+print(f"mean standard deviation {expected.mean():.4f}, rms error {np.sqrt(np.mean(error**2)):.4f}")
+print(f"correlation of both: {np.corrcoef(expected.ravel(), np.abs(error).ravel())[0, 1]:.2f}")
+
+figure, axes = plt.subplots(1, 5, figsize=(12.5, 2.9), layout="constrained")
+for axis, (title, image) in zip(
+    axes, {"blurred": data, "restored": restored, "truth": truth}.items(), strict=False
+):
+    axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+    axis.set_title(title)
+for axis, (title, image) in zip(
+    axes[3:], {"standard deviation": expected, "|error|, same scale": np.abs(error)}.items(), strict=True
+):
+    axis.imshow(image, cmap="viridis", vmin=0, vmax=np.percentile(np.abs(error), 99))
+    axis.set_title(title)
+for axis in axes:
+    axis.set_axis_off()
+
+# %%
+# .. image:: /examples/pictures/uncertainty.png
+#
+# It printed:
+#
+# .. literalinclude:: /examples/pictures/uncertainty.txt
+#    :language: none

@@ -1,0 +1,73 @@
+"""Run the examples of the gallery and keep what they print and draw: `make gallery`.
+
+Each runs in a folder of its own. Its picture, its output and a digest of its code go to examples/pictures,
+from which the pages are made; an example whose code has not changed since is passed over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import io
+import json
+import os
+import runpy
+import tempfile
+import time
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+
+import matplotlib
+
+EXAMPLES = Path(__file__).parent / "examples"
+PICTURES = EXAMPLES / "pictures"
+RECORD = PICTURES / "made.json"
+
+
+def names() -> list[str]:
+    """Return the names of the examples."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def digest(name: str) -> str:
+    """Return a digest of an example's code, in which prose does not count."""
+    body = ast.parse((EXAMPLES / f"{name}.py").read_text()).body
+    return hashlib.sha256(ast.dump(ast.Module(body[1:], [])).encode()).hexdigest()[:16]
+
+
+def record() -> dict[str, str]:
+    """Return the digests of the examples as they were when they ran."""
+    return dict(json.loads(RECORD.read_text())) if RECORD.exists() else {}
+
+
+def run(name: str) -> None:
+    """Run one example; keep its output and its picture."""
+    from matplotlib import pyplot
+
+    printed = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(printed):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    (PICTURES / f"{name}.txt").write_text(printed.getvalue())
+    pyplot.savefig(PICTURES / f"{name}.png", dpi=72)
+    pyplot.close("all")
+    RECORD.write_text(json.dumps({**record(), name: digest(name)}, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Run the examples that are named, or all whose code has changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"out of {', '.join(names())}")
+    given = parser.parse_args()
+    # Threads that spin while they wait make torch many times slower on a machine that is shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    matplotlib.use("Agg")
+    for name in given.names or [name for name in names() if record().get(name) != digest(name)]:
+        start = time.monotonic()
+        run(name)
+        size = (PICTURES / f"{name}.png").stat().st_size // 1024
+        print(f"{name}: {time.monotonic() - start:.0f} s, picture of {size} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
