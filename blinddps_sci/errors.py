@@ -12,6 +12,8 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "InputError",
+    "MisfitWarning",
+    "NoveltyWarning",
     "OutputError",
     "PriorError",
     "QuarantineWarning",
@@ -44,3 +46,11 @@ class BudgetError(BlindDpsError, MemoryError):
 
 class QuarantineWarning(UserWarning):
     """A run has finished without some of its units, which failed again and again."""
+
+
+class MisfitWarning(UserWarning):
+    """The noise that was assumed, or the restoration, does not explain the data."""
+
+
+class NoveltyWarning(UserWarning):
+    """The data look unlike the images that the prior was trained on, or show nothing but noise."""

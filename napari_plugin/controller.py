@@ -222,5 +222,5 @@ def _noise_option(noise: NoiseModel) -> str:
     if noise.kind == "poisson":
         return "poisson"
     if noise.kind == "poisson-gaussian" and noise.read_noise > 0:
-        return f"poisson-gaussian:{noise.gain:.4g},{noise.read_noise:.4g}"
+        return f"poisson-gaussian:{noise.gain:.4g},{noise.read_noise:.4g},{noise.background:.6g}"
     return "auto"

@@ -6,6 +6,7 @@ preset is applied first and explicit options override it; unknown fields are err
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +111,9 @@ class RestoreConfig(BaseModel):
         2, ge=1, le=64, description="chains that estimate the PSF (split), or that each give `samples` (dps)"
     )
     samples: int = Field(6, ge=1, le=1024, description="posterior draws of the image")
-    noise: str = Field("auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ or auto")
+    noise: str = Field(
+        "auto", description="gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ[,BACKGROUND] or auto"
+    )
     tile: int = Field(256, ge=32, description="side of a tile, pixels")
     overlap: int = Field(64, ge=0, description="overlap of tiles, pixels")
     unit: int = Field(1024, ge=32, description="side of a unit of work, one shard, pixels")
@@ -204,7 +207,8 @@ def parse_noise(text: str) -> tuple[str, tuple[float, ...]]:
     Returns
     -------
     (str, tuple of float)
-        ``auto``, ``poisson``, ``gaussian`` with (sigma,) or ``poisson-gaussian`` with (gain, read).
+        ``auto``, ``poisson``, ``gaussian`` with (sigma,) or ``poisson-gaussian`` with (gain, read) or
+        (gain, read, background).
 
     Raises
     ------
@@ -212,15 +216,16 @@ def parse_noise(text: str) -> tuple[str, tuple[float, ...]]:
         If it is none of these.
     """
     model, _, rest = text.partition(":")
-    wanted = {"auto": 0, "poisson": 0, "gaussian": 1, "poisson-gaussian": 2}
+    wanted = {"auto": (0,), "poisson": (0,), "gaussian": (1,), "poisson-gaussian": (2, 3)}
     try:
         numbers = tuple(float(part) for part in rest.split(",")) if rest else ()
     except ValueError:
         numbers = ()
-    if model not in wanted or len(numbers) != wanted[model] or not all(0 < n < float("inf") for n in numbers):
+    positive = all(number > 0 for number in numbers[:2])  # a background may have any sign
+    if len(numbers) not in wanted.get(model, ()) or not positive or not all(map(math.isfinite, numbers)):
         raise ValueError(
-            f"noise {text!r} is not one of gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ, auto "
-            "(numbers greater than zero)"
+            f"noise {text!r} is not one of gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ[,BACKGROUND], "
+            "auto (numbers greater than zero, but for the background)"
         )
     return model, numbers
 

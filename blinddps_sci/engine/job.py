@@ -28,6 +28,7 @@ from blinddps_sci.engine.refinement import burst_steps
 from blinddps_sci.engine.registration import filled, register
 from blinddps_sci.engine.seeing import contrast
 from blinddps_sci.engine.tilts import TiltModel
+from blinddps_sci.engine.uncertainty import Uncertainty
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.io import check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
@@ -36,7 +37,7 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 11
+ALGORITHM = 12
 """Raised whenever the same configuration would give another answer."""
 
 _UNTOLD = 1.4
@@ -74,6 +75,8 @@ class Job:
         What is known of the tilts of turbulence.
     weights : mapping of str to str
         Digest of each network's weights, and of a known PSF.
+    uncertainty : Uncertainty
+        What the spread of the image's draws lacks.
     device : torch.device
         Where to compute.
     """
@@ -89,6 +92,7 @@ class Job:
     kernel_power: Literal[1, 2]
     tilt_model: TiltModel
     weights: Mapping[str, str]
+    uncertainty: Uncertainty
     device: torch.device
 
     @property
@@ -183,6 +187,7 @@ class Job:
             "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
             "noise": asdict(self.noise),
             "weights": dict(self.weights),
+            "uncertainty": asdict(self.uncertainty),
         }
 
     @cached_property
@@ -278,6 +283,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         kernel_power=priors.kernel_power,
         tilt_model=priors.tilts,
         weights=weights,
+        uncertainty=priors.uncertainty,
         device=device,
     )
 

@@ -6,6 +6,8 @@ tiles are treated alike.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,22 +18,35 @@ from torch import Tensor
 from xarray import Dataset
 
 from blinddps_sci.engine.config import RestoreConfig, parse_noise
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, MisfitWarning
 from blinddps_sci.io.stack import Window
 from blinddps_sci.likelihoods.base import Likelihood
+from blinddps_sci.likelihoods.correlated import block_noise
 from blinddps_sci.likelihoods.gaussian import Gaussian
+from blinddps_sci.likelihoods.photon_transfer import NoiseCurve, noise_curve
 from blinddps_sci.likelihoods.poisson import Poisson
 from blinddps_sci.likelihoods.poisson_gaussian import PoissonGaussian
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
 __all__ = ["NoiseModel", "choose_noise", "choose_stretch", "estimate_sigma"]
 
-_BLOCK = 32
 _HEAVY_TAIL = 8.0
 
 _DISPLAYED = 0.01
 """Least noise of 8-bit data, as a share of their range: they were stretched, sharpened or compressed to
 be looked at, and no blur explains them better than that."""
+
+_FAINTEST = 1e-3
+"""Least noise that is alike at all levels, as a share of the range; photon noise has its own at every level."""
+
+_GREYS = 256
+"""Data of so few values are 8-bit data, however they are stored."""
+
+_PEDESTAL = 0.2
+"""Relative difference of a variance from the header's by which the level of no light is not that of zero."""
+
+_CONTRADICTED = 2.0
+"""Factor between the gains of header and data from which the user is told."""
 
 
 def choose_stretch(values: np.ndarray) -> LinearStretch | AsinhStretch:
@@ -57,30 +72,11 @@ def _size(constant: float) -> float:
 
 
 def estimate_sigma(image: np.ndarray) -> float:
-    """Return the standard deviation of white noise in an image (H, W), in its units.
+    """Return the standard deviation of the noise in an image (H, W), in its units, as if it were all alike.
 
-    The median absolute diagonal difference of 2 x 2 pixels in blocks of 32; of the blocks the
-    lower quartile counts, because structure only ever adds to it.
-
-    References
-    ----------
-    D. L. Donoho, I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994.
+    Zero if there is nothing to tell it by; see `noise_curve`.
     """
-    h, w = (side // 2 * 2 for side in image.shape)
-    quads = image[:h, :w].astype(np.float64)
-    detail = (quads[::2, ::2] - quads[1::2, ::2] - quads[::2, 1::2] + quads[1::2, 1::2]) / 2
-    half = _BLOCK // 2
-    levels = []
-    for y in range(0, max(detail.shape[0] - half + 1, 1), half):
-        for x in range(0, max(detail.shape[1] - half + 1, 1), half):
-            block = detail[y : y + half, x : x + half]
-            block = block[np.isfinite(block)]
-            if block.size >= half:
-                levels.append(np.median(np.abs(block)) / 0.6745)
-    finite = detail[np.isfinite(detail)]
-    if not levels and finite.size:  # so many pixels are masked that no block has enough of them
-        levels = [np.median(np.abs(finite)) / 0.6745]
-    return float(np.quantile(levels, 0.25)) if levels else 0.0
+    return math.sqrt(noise_curve(image).constant)
 
 
 @dataclass(frozen=True)
@@ -99,6 +95,9 @@ class NoiseModel:
         Standard deviation of the read noise.
     saturation : float, optional
         Values from here on are lower limits.
+    background : float
+        Light that was taken off the data and left its photon noise in them; negative where the data have a
+        pedestal, a level without light.
     """
 
     kind: str
@@ -106,6 +105,7 @@ class NoiseModel:
     gain: float = 1.0
     read_noise: float = 0.0
     saturation: float | None = None
+    background: float = 0.0
 
     def likelihood(self, window: Window, device: torch.device) -> Likelihood:
         """Return the likelihood of a window of the data, of one plane or of a burst, with its mask."""
@@ -120,14 +120,17 @@ class NoiseModel:
             return Gaussian(self.sigma, mask=mask, saturation=saturation)
         if self.kind == "poisson":
             return Poisson(self.gain, mask=mask, saturation=saturation)
-        return PoissonGaussian(self.gain, self.read_noise, mask=mask, saturation=saturation)
+        return PoissonGaussian(
+            self.gain, self.read_noise, background=self.background, mask=mask, saturation=saturation
+        )
 
 
 def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) -> NoiseModel:
     """Return the noise model that the option asks for, measuring what is not given.
 
-    ``auto`` takes, in this order: a variance plane, gain and read noise of the header, and white
-    noise estimated from the data, of which 8-bit data have at least 1 % of their range.
+    ``auto`` takes a variance plane first, then gain and read noise of the header, and measures what
+    these do not say: gain and read noise, or one level of noise where it does not grow with the brightness.
+    8-bit data have at least 1 % of their range, and data compressed in blocks the noise of these.
 
     Parameters
     ----------
@@ -149,7 +152,14 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
     if kind == "gaussian":
         return NoiseModel("gaussian", sigma=numbers[0], saturation=saturation)
     if kind == "poisson-gaussian":
-        return NoiseModel("poisson-gaussian", gain=numbers[0], read_noise=numbers[1], saturation=saturation)
+        gain, read_noise, *background = numbers
+        return NoiseModel(
+            "poisson-gaussian",
+            gain=gain,
+            read_noise=read_noise,
+            saturation=saturation,
+            background=sum(background),
+        )
     if kind == "poisson":
         if np.nanmedian(overview) < 0:
             raise ConfigError(
@@ -159,18 +169,80 @@ def choose_noise(config: RestoreConfig, dataset: Dataset, overview: np.ndarray) 
         return NoiseModel("poisson", gain=attrs.get("gain", 1.0), saturation=saturation)
     if "variance" in dataset:
         return NoiseModel("variance", saturation=saturation)
-    if "gain" in attrs and "read_noise" in attrs:
-        return NoiseModel(
-            "poisson-gaussian", gain=attrs["gain"], read_noise=attrs["read_noise"], saturation=saturation
+    return _measured(attrs, overview, saturation)
+
+
+def _measured(attrs: Mapping[Any, Any], overview: np.ndarray, saturation: float | None) -> NoiseModel:
+    """Return the noise by the header and, where it says nothing, by the data."""
+    image = overview if saturation is None else np.where(overview < saturation, overview, np.nan)
+    floor = _least(attrs, overview)
+    gain, read_noise = attrs.get("gain"), attrs.get("read_noise")
+    curve = noise_curve(image)
+    if gain is None:
+        if not curve.rises:
+            sigma = max(curve.constant**0.5, floor, _FAINTEST * (curve.high - curve.low))
+            return NoiseModel("gaussian", sigma=sigma, saturation=saturation)
+        return _poisson_gaussian(curve, floor, saturation)
+    _check_gain(gain, curve)
+    known = noise_curve(image, slope=1.0 / gain)
+    if read_noise is None:
+        return _poisson_gaussian(known, floor, saturation)
+    return NoiseModel(
+        "poisson-gaussian",
+        gain=gain,
+        read_noise=read_noise,
+        saturation=saturation,
+        background=_background(known, gain, read_noise),
+    )
+
+
+def _poisson_gaussian(curve: NoiseCurve, floor: float, saturation: float | None) -> NoiseModel:
+    """Return the noise of a curve: where it does not reach zero light with any noise, of a pedestal."""
+    pedestal = curve.low if curve.intercept <= floor**2 else 0.0
+    return NoiseModel(
+        "poisson-gaussian",
+        gain=1.0 / curve.slope,
+        read_noise=max(curve.variance(pedestal) ** 0.5, floor),
+        saturation=saturation,
+        background=-pedestal,
+    )
+
+
+def _background(curve: NoiseCurve, gain: float, read_noise: float) -> float:
+    """Return the light that the data lack (or, negative, have too much of) to have the header's noise."""
+    excess = curve.intercept - read_noise**2
+    dark = max(curve.low, 0.0) / gain + read_noise**2
+    if curve.stretch != 1.0 or abs(excess) < _PEDESTAL * dark:
+        return 0.0
+    return max(excess * gain, -curve.low)
+
+
+def _check_gain(gain: float, curve: NoiseCurve) -> None:
+    """Tell the user of a gain that the data contradict: of a mean of frames, or a camera's dial."""
+    if not curve.rises or curve.stretch != 1.0:
+        return
+    ratio = gain * curve.slope
+    if not 1.0 / _CONTRADICTED <= ratio <= _CONTRADICTED:
+        warnings.warn(
+            f"the header's gain is {gain:.4g} e-/unit, but the noise of the data is that of "
+            f"{1.0 / curve.slope:.3g}; the header's is used: give --noise poisson-gaussian:GAIN,READ "
+            "if it is not that of these data (of a mean of several frames, say)",
+            MisfitWarning,
+            stacklevel=5,
         )
-    spread = float(np.nanpercentile(overview, 99.9) - np.nanpercentile(overview, 0.1))
-    floor = 1e-3 * spread if spread > 0 else 1e-6 * _size(float(np.nanmedian(overview)))
+
+
+def _least(attrs: Mapping[Any, Any], overview: np.ndarray) -> float:
+    """Return the least standard deviation that data of this range and kind can have."""
+    values = overview[np.isfinite(overview)]
+    spread = float(np.percentile(values, 99.9) - np.percentile(values, 0.1))
+    floor = 1e-6 * (spread if spread > 0 else _size(float(np.median(values))))
     stored = np.dtype(attrs["dtype_on_disk"])
     if stored.kind in "iu":
         floor = max(floor, 12**-0.5 * _quantum(attrs))
-    if stored.itemsize == 1:
+    if stored.itemsize == 1 or np.unique(values).size <= _GREYS:
         floor = max(floor, _DISPLAYED * spread)
-    return NoiseModel("gaussian", sigma=max(estimate_sigma(overview), floor), saturation=saturation)
+    return max(floor, block_noise(overview))
 
 
 def _quantum(attrs: Mapping[Any, Any]) -> float:

@@ -30,8 +30,11 @@ def describe_job(job: Job) -> str:
             ("sigma", job.noise.sigma),
             ("gain", job.noise.gain),
             ("read noise", job.noise.read_noise),
+            ("background", job.noise.background),
         )
-        if (name == "sigma") == (job.noise.kind == "gaussian") and job.noise.kind != "variance"
+        if (name == "sigma") == (job.noise.kind == "gaussian")
+        and job.noise.kind != "variance"
+        and (name != "background" or value)
     )
     psf = "known" if job.known_psf is not None else f"unknown, {job.config.psf}"
     return "\n".join(

@@ -125,11 +125,13 @@ def test_noise_is_split_into_model_and_numbers(text: str, expected: tuple[str, t
     [
         "", "gaussian", "gaussian:", "gaussian:0", "gaussian:-1", "gaussian:nan", "gaussian:inf",
         "gaussian:1,2", "poisson:1", "auto:1", "poisson-gaussian:1", "poisson-gaussian:1,x",
-        "poisson-gaussian:0,1",
+        "poisson-gaussian:0,1", "poisson-gaussian:1,1,nan", "poisson-gaussian:1,1,1,1",
     ],
 )  # fmt: skip
 def test_noise_of_another_form_is_refused_with_the_forms(text: str) -> None:
-    assert "gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ, auto" in message_of({"noise": text})
+    assert "gaussian:SIGMA, poisson, poisson-gaussian:GAIN,READ[,BACKGROUND], auto" in message_of(
+        {"noise": text}
+    )
 
 
 def test_toml_options_are_read(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import skimage.data
 import torch
 import xarray as xr
+from imageio.v3 import imread, imwrite
 from scipy import ndimage
+from skimage.transform import downscale_local_mean
 
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch, estimate_sigma
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, MisfitWarning
 from blinddps_sci.io import open_stack, read_window
 from blinddps_sci.likelihoods.gaussian import Gaussian
 from blinddps_sci.likelihoods.poisson import Poisson
@@ -132,11 +136,53 @@ def test_auto_takes_the_variance_plane_first(rng) -> None:
 
 
 def test_auto_takes_gain_and_read_noise_next(rng) -> None:
-    data = rng.normal(50, 2, (32, 32)).astype(np.float32)
+    light = 50 + 40 * np.sin(np.arange(256) / 40)[:, None] * np.ones(256)
+    data = (rng.poisson(2 * light) / 2 + rng.normal(0, 1.5, light.shape)).astype(np.float32)
     expected = NoiseModel("poisson-gaussian", gain=2.0, read_noise=1.5)
     assert noise_of(data, gain=2.0, read_noise=1.5) == expected
-    assert noise_of(data, gain=2.0).kind == "gaussian"
-    assert noise_of(data, read_noise=1.5).kind == "gaussian"
+    with_gain = noise_of(data, gain=2.0)
+    assert with_gain.gain == 2.0
+    assert with_gain.read_noise == pytest.approx(1.5, rel=0.3)
+    measured = noise_of(data, read_noise=1.5)  # without a gain the read noise, in electrons, says nothing
+    assert measured.kind == "poisson-gaussian"
+    assert measured.gain == pytest.approx(2.0, rel=0.15)
+
+
+@pytest.mark.parametrize("level", [-100.0, 500.0])
+def test_a_sky_that_was_subtracted_and_a_pedestal_are_seen(rng, level: float) -> None:
+    """Gain and read noise of the header are about electrons; the level of no light is in the data."""
+    light = 200 + 150 * np.sin(np.arange(256) / 40)[:, None] * np.ones(256)
+    data = (rng.poisson(light) + rng.normal(0, 3, light.shape) + level).astype(np.float32)
+    for options in ({"gain": 1.0, "read_noise": 3.0}, {"gain": 1.0}, {}):
+        model = noise_of(data, **options)
+        assert model.kind == "poisson-gaussian"
+        for brightness in (60, 200, 340):
+            found = (brightness + level + model.background) / model.gain + model.read_noise**2
+            assert found == pytest.approx(brightness + 9, rel=0.2), (options, brightness)
+
+
+def test_the_user_is_told_of_a_gain_that_the_data_contradict(rng) -> None:
+    light = 2000 + 1900 * np.sin(np.arange(256) / 40)[:, None] * np.ones(256)
+    data = rng.poisson(light).astype(np.float32)
+    with pytest.warns(MisfitWarning, match=r"gain is 139 e-/unit, but .* that of (0\.9|1)"):
+        assert noise_of(data, gain=139.0, read_noise=0.1).gain == 139.0
+
+
+def test_saturated_pixels_do_not_count(rng) -> None:
+    light = 500 + 490 * np.sin(np.arange(256) / 40)[:, None] * np.ones(256)
+    data = np.minimum(rng.poisson(light), 700).astype(np.float32)
+    model = noise_of(data, saturation=700.0)
+    assert model.gain == pytest.approx(1.0, rel=0.15)
+
+
+def test_blocks_of_compression_are_noise() -> None:
+    scene = ndimage.gaussian_filter(skimage.data.camera().astype(float), 2)
+    file = io.BytesIO()
+    imwrite(file, scene.round().astype(np.uint8), extension=".jpg", quality=30)
+    stored = imread(file.getvalue(), extension=".jpg")
+    error = 4 * downscale_local_mean(stored - scene, (4, 4)).std()
+    # Where there is much to see, which is in few blocks, the error is larger than in most.
+    assert 0.5 * error < noise_of(stored.astype(np.float32)).sigma < 2 * error
 
 
 def test_auto_measures_at_last(rng) -> None:
@@ -146,13 +192,19 @@ def test_auto_measures_at_last(rng) -> None:
     assert model.saturation is None
 
 
-def test_integers_have_at_least_the_noise_of_rounding(rng) -> None:
-    ramp = np.add.outer(np.arange(64), np.arange(64)) // 8
+def test_integers_have_at_least_the_noise_of_rounding() -> None:
+    ramp = np.arange(64 * 64).reshape(64, 64) // 15
     assert noise_of(ramp.astype(np.uint16)).sigma == pytest.approx(12**-0.5)
+    faint = (0.1 * ramp).astype(np.float32)
     scaled = {"dtype_on_disk": "int16", "header": [["BSCALE", 0.25, ""], ["BZERO", 3.0, ""]]}
-    assert noise_of(ramp.astype(np.float32), **scaled).sigma == pytest.approx(0.25 * 12**-0.5)
-    below = noise_of(ramp.astype(np.float32)).sigma
-    assert 0 < below < 0.25 * 12**-0.5
+    assert noise_of(faint, **scaled).sigma == pytest.approx(0.25 * 12**-0.5)
+    assert 0 < noise_of(faint).sigma < 0.25 * 12**-0.5
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_eight_bits_have_one_per_cent_of_their_range(kind: type) -> None:
+    grey = (np.add.outer(np.arange(64), np.arange(64)) * 2).astype(kind)
+    assert noise_of(grey).sigma == pytest.approx(2.5, rel=0.05)
 
 
 @pytest.mark.parametrize("value", [0.0, -4.0, 1e6])
@@ -165,7 +217,8 @@ def test_given_numbers_are_used() -> None:
     data = np.ones((16, 16), dtype=np.float32)
     assert noise_of(data, "gaussian:0.5").sigma == 0.5
     model = noise_of(data, "poisson-gaussian:2,3", gain=9.0, read_noise=9.0)
-    assert (model.gain, model.read_noise) == (2.0, 3.0)
+    assert (model.gain, model.read_noise, model.background) == (2.0, 3.0, 0.0)
+    assert noise_of(data, "poisson-gaussian:2,3,-500").background == -500.0
     assert noise_of(data, "poisson") == NoiseModel("poisson")
     assert noise_of(data, "poisson", gain=9.0, saturation=3.0) == NoiseModel(
         "poisson", gain=9.0, saturation=3.0
@@ -183,6 +236,11 @@ def test_poisson_noise_of_negative_data_is_refused() -> None:
         (NoiseModel("gaussian", sigma=3.0), Gaussian, 3.0),
         (NoiseModel("poisson", gain=4.0), Poisson, (100 / 4) ** 0.5),
         (NoiseModel("poisson-gaussian", gain=4.0, read_noise=2.0), PoissonGaussian, (100 / 4 + 4) ** 0.5),
+        (
+            NoiseModel("poisson-gaussian", gain=4.0, read_noise=2.0, background=-60.0),
+            PoissonGaussian,
+            (40 / 4 + 4) ** 0.5,
+        ),
         (NoiseModel("variance"), Gaussian, 5.0),
     ],
 )
