@@ -35,6 +35,10 @@ docs: .venv/.docs
 gallery: .venv/.docs
 	$(BIN)/python docs/run_examples.py $(EXAMPLES)
 
+# Wheel and sdist, and the wheel installed by itself. PYTHON=python3.13 tries another interpreter.
+package: .venv/.dev
+	PYTHON="$(PYTHON)" .ci/package
+
 # The versions in .venv, one line each, without the package itself and without local labels (+cpu).
 constraints: .venv/.dev .venv/.docs
 	@( sed -n '/^#/p' constraints.txt; \
