@@ -21,7 +21,7 @@ from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.simulate import random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
 
-__all__ = ["DOMAINS", "FAMILIES", "NOISES", "PSF_SIZE", "Case", "cases", "sharp_images"]
+__all__ = ["DOMAINS", "FAMILIES", "NOISES", "PSF_SIZE", "Case", "cases", "sharp_crops", "sharp_images"]
 
 DOMAINS = ("astro", "micro", "generic")
 """Labels of the image prior that have cases."""
@@ -39,6 +39,7 @@ _WANTED = (18.0, 30.0)
 """PSNR of the input, dB: below there is little left to restore, above there is little to gain."""
 
 _TRIES = 60
+_CROPS = 8
 _OWN = {
     "astro": ("hubble_deep_field", "moon"),
     "micro": ("cell", "retina"),
@@ -152,6 +153,43 @@ def sharp_images(folder: Path | None, side: int, domain: str = "generic") -> lis
     if not found:
         raise InputError(f"no {domain} image is at least {side} pixels on each side; lower --size")
     return found
+
+
+def sharp_crops(
+    folder: Path | None,
+    count: int,
+    side: int,
+    seed: int,
+    *,
+    held_out: Iterable[tuple[str, np.ndarray]] | None = None,
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield the name, the domain and ``count`` crops (side, side) of sharp images on [0, 1].
+
+    Domains alternate and each domain's images take turns; of eight crops of an image the one with the
+    most contrast is taken. See `cases` for the arguments.
+
+    Raises
+    ------
+    InputError
+        If there is no image, one cannot be read, or none is large enough.
+    """
+    sources = _sources(folder) if held_out is None else _held_out_sources(folder, held_out, side)
+    domains = list(sources)
+    scene = cache(lambda source: _sharp(source.load(), side))
+    for number in range(count):
+        turn, place = divmod(number, len(domains))
+        own = sources[domains[place]]
+        turns = (own[(turn + offset) % len(own)] for offset in range(len(own)))
+        source = next((each for each in turns if scene(each) is not None), None)
+        if source is None:
+            raise InputError(
+                f"no {domains[place]} image is at least {side} pixels on each side; lower --size"
+            )
+        image = scene(source)
+        rng = np.random.default_rng([seed, number])
+        corners = [[int(rng.integers(length - side + 1)) for length in image.shape] for _ in range(_CROPS)]
+        crops = [image[y : y + side, x : x + side] for y, x in corners]
+        yield source.name, domains[place], max(crops, key=np.std)
 
 
 def _cases(

@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,12 @@ from blinddps_sci.bench.score import score_image, score_kernel, score_std
 from blinddps_sci.bench.table import draw_costs, mark_headroom, summarise
 from blinddps_sci.errors import BlindDpsError, ConfigError, InputError, OutputError
 
-__all__ = ["Row", "check_written", "compare", "run_quality", "write_json"]
+__all__ = ["Row", "check_written", "compare", "earlier_rows", "run_quality", "write_json"]
 
 Row = dict[str, Any]
+
+_NEEDED = ("case", "method", "psnr", "input_psnr")
+"""What rows to go on from have."""
 
 _SCORES = ("psnr", "ssim", "mnc", "width_error", "otf_error", "chi2", "std_correlation", "coverage")
 
@@ -130,7 +133,7 @@ def compare(
     json, resume
         As of `run_quality`.
     """
-    rows = _earlier(json, resume, settings)
+    rows = earlier_rows(json, resume, settings, _NEEDED)
     done = {(row["case"], row["method"]) for row in rows}
     for case, name in _pairs(made, names, count):
         if (case.number, name) not in done:
@@ -185,8 +188,27 @@ def _row(case: Case, name: str, run: Callable[[str, Case], Outcome]) -> Row:
     }
 
 
-def _earlier(path: Path | None, resume: bool, settings: dict[str, Any]) -> list[Row]:
-    """Return the rows to go on from, and refuse a file that cannot be used."""
+def earlier_rows(
+    path: Path | None, resume: bool, settings: dict[str, Any], needed: Collection[str]
+) -> list[Row]:
+    """Return the rows to go on from, and refuse a file that cannot be used.
+
+    Parameters
+    ----------
+    path : Path, optional
+        File of settings and rows.
+    resume : bool
+        Whether to go on from it; a file that is there is refused otherwise.
+    settings : dict
+        What it has to have been made with.
+    needed : collection of str
+        What every row has.
+
+    Raises
+    ------
+    ConfigError, InputError, OutputError
+        If the file is of other settings, holds no such rows, or would be replaced.
+    """
     if path is None:
         if resume:
             raise ConfigError("resume goes on from a file; give --json FILE too")
@@ -200,7 +222,7 @@ def _earlier(path: Path | None, resume: bool, settings: dict[str, Any]) -> list[
         stored = json_module.loads(path.read_text())
         # Files from before there were held-out images do not name the setting.
         rows, earlier = list(stored["rows"]), {"held_out": False, **stored["settings"]}
-        if not all({"case", "method", "psnr", "input_psnr"} <= row.keys() for row in rows):
+        if not all(set(needed) <= row.keys() for row in rows):
             raise ValueError("a row is not complete")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} holds no rows of a comparison ({error}); give another --json") from None
