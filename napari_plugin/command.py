@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "changed_options", "free_output", "preview_options"]
 
 _PRESET = ("model", "sampler", "quality")
-_DRAWS = 3
+_DRAWS = 2
 """Draws of a preview, which shows their mean only; most of its time goes into them."""
 
 _OF_A_RUN = ("workers", "scheduler", "steps", "chains", "samples", "memory_limit", "unit")

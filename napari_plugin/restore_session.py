@@ -72,6 +72,7 @@ class Session(QObject):
         self._viewer, self._controls, self._ended = viewer, controls, ended
         self._running: Running | None = None
         self._live: LiveLayers | None = None
+        self._preview: Any = None
         self._target = Target("")
         self._output: Path | None = None
 
@@ -94,7 +95,7 @@ class Session(QObject):
         """
         if self._live is not None:
             self._live.remove()
-        self._target, self._output, self._live = target, output, None
+        self._target, self._output, self._live, self._preview = target, output, None, None
         self._running = Running(work, output)
         self._controls.show_waiting("Preparing…")
         start_run(self._running, self._hear)
@@ -116,6 +117,8 @@ class Session(QObject):
         elif isinstance(news, UnitDone | UnitSeen):
             if self._live is not None:
                 self._live.hear(news)
+            elif isinstance(news, UnitSeen):
+                self._show_preview(news.values, ("y", "x"))
         else:
             self._end(news)
 
@@ -130,15 +133,25 @@ class Session(QObject):
         else:
             kept = "" if self._output is None else " What is done is kept; Resume goes on with it."
             self._controls.say(f"Stopped.{kept}")
-        if self._live is not None and not isinstance(news, Finished):
-            self._live.settle()
+        if not isinstance(news, Finished):
+            self._leave()
         self._ended()
+
+    def _leave(self) -> None:
+        """Keep what is done of a run, and nothing of a preview, whose estimate was on its way."""
+        if self._live is not None:
+            self._live.settle()
+        if self._preview is not None and self._preview in self._viewer.layers:
+            self._viewer.layers.remove(self._preview)
 
     def _show(self, news: Finished) -> str:
         """Make layers of a result and return what is said of it."""
         took = duration_text(news.seconds)
         if self._output is None:
-            self._show_preview(news.result)
+            image = news.result["image"]
+            # Without the axes of which it has one position.
+            image = image.squeeze([dim for dim in image.dims[:-2] if image.sizes[dim] == 1], drop=True)
+            self._show_preview(image.values, tuple(map(str, image.dims)), image.attrs.get("units", ""))
             return f"Preview in {news.seconds:.1f} s"
         if self._live is not None:
             self._live.remove()
@@ -147,20 +160,21 @@ class Session(QObject):
         lost = f" {len(news.lost)} units were given up." if news.lost else ""
         return f"Done in {took}.{lost} {self._output.name}"
 
-    def _show_preview(self, result: Any) -> None:
-        """Show the image of a preview, without the axes of which it has one position."""
-        image = result["image"]
-        image = image.squeeze([dim for dim in image.dims[:-2] if image.sizes[dim] == 1], drop=True)
+    def _show_preview(self, values: Any, dims: tuple[str, ...], unit: str = "") -> None:
+        """Show the image of a preview, or what the sampler thinks of it: a preview is one unit."""
         name = f"{self._target.name} preview"
         if name in self._viewer.layers:
+            layer = self._viewer.layers[name]
+            if layer.data.shape == values.shape and layer is self._preview:
+                layer.data, layer.metadata = values, {"unit": unit}
+                return
             self._viewer.layers.remove(name)
-        dims = tuple(str(dim) for dim in image.dims)
-        self._viewer.add_image(
-            image.values,
+        self._preview = self._viewer.add_image(
+            values,
             name=name,
             colormap="gray",
             contrast_limits=self._target.contrast,
-            metadata={"unit": image.attrs.get("units", "")},
+            metadata={"unit": unit},
             **self._target.place(dims),
         )
 

@@ -51,7 +51,7 @@ def test_an_array_is_restored_from_a_file_beside_the_output() -> None:
 
 def test_a_preview_is_the_same_problem_but_fast_and_here() -> None:
     options = {"prior": "astro", "quality": "best", "steps": 50, "workers": 4, "tile": 128}
-    expected = {"prior": "astro", "quality": "fast", "samples": 3, "tile": 128, "unit": 512}
+    expected = {"prior": "astro", "quality": "fast", "samples": 2, "tile": 128, "unit": 512}
     assert preview_options(options) == expected
     assert preview_options({"sampler": "dps"}) == {"sampler": "dps", "quality": "fast", "unit": 512}
     assert make_config(preview_options({"tile": 600})).unit == 600

@@ -103,6 +103,30 @@ def test_a_preview_lies_on_what_it_is_of(open_panel, qtbot, errors) -> None:
     assert np.corrcoef(layer.data.ravel(), original.ravel())[0, 1] > 0.8
 
 
+def test_a_preview_is_seen_from_its_first_step(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(48, 64))
+    seen: list[np.ndarray] = []
+    panel.viewer.layers.events.inserted.connect(lambda event: seen.append(event.value.data))
+    click(qtbot, panel.controls.preview)
+    qtbot.waitUntil(lambda: bool(seen), timeout=LONG)
+    finish(qtbot, panel)
+    assert errors == []
+    assert seen[0].shape == (48, 64)
+    assert names(panel) == ["cells", "cells preview"]
+    # The mean of the draws has taken the place of what the sampler thought.
+    assert not np.array_equal(panel.viewer.layers["cells preview"].data, seen[0])
+
+
+def test_a_preview_that_is_cancelled_leaves_nothing(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(256, 256))  # which takes seconds
+    panel.viewer.layers.events.inserted.connect(lambda event: panel.session.cancel())
+    click(qtbot, panel.controls.preview)
+    finish(qtbot, panel)
+    assert errors == []
+    assert names(panel) == ["cells"]
+    assert panel.controls.status.text() == "Stopped."
+
+
 def test_a_run_fills_layers_and_ends_with_those_of_its_result(open_panel, qtbot, errors, tmp_path) -> None:
     panel = open_panel(texture(48, 64))
     click(qtbot, panel.controls.run)
