@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from blinddps_sci.cli.base import FAILED, INTERRUPTED, Parser
 from blinddps_sci.cli.bench import add_bench
@@ -22,9 +23,11 @@ from blinddps_sci.cli.examples import add_examples
 from blinddps_sci.cli.networks import add_networks
 from blinddps_sci.cli.restoring import add_restoring
 from blinddps_sci.cli.results import add_results
-from blinddps_sci.errors import BlindDpsError
+from blinddps_sci.errors import BlindDpsError, MisfitWarning, NoveltyWarning, QuarantineWarning
 
 __all__ = ["main"]
+
+_OURS = (MisfitWarning, NoveltyWarning, QuarantineWarning)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = vars(_parser().parse_args(arguments))
         command: Callable[..., int | None] = options.pop("command")
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted(), _plain_warnings():
             return command(**options) or 0
     except BlindDpsError as error:
         print(f"blinddps: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -60,6 +63,24 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print every warning of the package as one line, without the place in the code that it comes from."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def plain(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category in _OURS:
+                print(f"blinddps: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                show(message, category, *where, **more)
+
+        for category in _OURS:
+            warnings.simplefilter("always", category)
+        warnings.showwarning = plain
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

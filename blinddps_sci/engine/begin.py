@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.novelty import novelty_of
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
 from blinddps_sci.engine.spec import write_spec
 from blinddps_sci.errors import OutputError
@@ -136,6 +137,7 @@ def _chunk(unit: int) -> int:
 
 
 def _provenance(job: Job) -> dict[str, Any]:
+    novelty = novelty_of(job)
     return {
         **job.summary,
         "fingerprint": job.fingerprint,
@@ -144,4 +146,5 @@ def _provenance(job: Job) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "batch": job.draws,
         "draws": job.draws,
+        "novelty": None if novelty is None else novelty.as_dict,
     }

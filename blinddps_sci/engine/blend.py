@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blinddps_sci.engine.uncertainty import REACH, Uncertainty
+from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["Blended", "blend"]
@@ -23,14 +25,19 @@ class Blended:
     Parameters
     ----------
     mean, std : ndarray of float32, (h, w)
-        Of the draws, in data units; the deviation is NaN for a single draw.
+        Mean of the draws and standard deviation of the truth about it, in data units; NaN for a single draw.
     """
 
     mean: np.ndarray
     std: np.ndarray
 
 
-def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) -> Blended:
+def blend(
+    plan: Plan,
+    unit: Unit,
+    draws_of: Callable[[int], np.ndarray | None],
+    uncertainty: Uncertainty | None = None,
+) -> Blended:
     """Blend a unit with its neighbours over its core.
 
     Parameters
@@ -43,32 +50,43 @@ def blend(plan: Plan, unit: Unit, draws_of: Callable[[int], np.ndarray | None]) 
         Returns the draws (S, h, w) over the data box of the unit of a number; None for a neighbour that
         has none, whose weight the others take over. A unit of which nothing was measured has zero draws,
         and its core none but NaN.
+    uncertainty : Uncertainty, optional
+        What the spread of the draws lacks; by default it is taken as it is, each pixel by itself.
     """
     core = unit.core
-    total: np.ndarray | None = None
-    missing = np.zeros(core.shape)
     own = draws_of(unit.index)
     if own is None or not len(own):
         nothing = np.full(core.shape, np.nan, dtype=np.float32)
         return Blended(nothing, nothing)
+    # Deviations depend on the draws around, which the neighbours' share as well.
+    around = core if uncertainty is None else core.expand(REACH).intersect(unit.data)
+    draws = _blended(plan, unit, around, own, draws_of)
+    if uncertainty is not None:
+        std = uncertainty.std(draws)
+    else:
+        std = draws.std(axis=0, ddof=1) if len(draws) > 1 else np.full(around.shape, np.nan)
+    inside = core.within(around).slices
+    return Blended(draws.mean(axis=0)[inside].astype(np.float32), std[inside].astype(np.float32))
+
+
+def _blended(
+    plan: Plan, unit: Unit, around: Box, own: np.ndarray, draws_of: Callable[[int], np.ndarray | None]
+) -> np.ndarray:
+    """Return the draws of a unit and its neighbours over a box within its data, (S, h, w)."""
+    total = np.zeros((len(own), *around.shape), dtype=np.float64)
+    told = np.zeros(around.shape)
     # In the order of their numbers: a sum of floats depends on its order.
     for number in sorted((unit.index, *plan.neighbours(unit))):
         other = plan.unit_at(number)
         draws = own if number == unit.index else draws_of(number)
-        common = core.intersect(other.data)
+        if draws is None or not len(draws):
+            continue
+        common = around.intersect(other.data)
         wy, wx = plan.blend_window(other)
         inside = common.within(other.data).slices
         weight = np.outer(wy, wx)[inside].astype(np.float64)
-        if draws is None or not len(draws):
-            missing[common.within(core).slices] += weight
-            continue
-        if total is None:
-            total = np.zeros((len(draws), *core.shape), dtype=np.float64)
-        total[(slice(None), *common.within(core).slices)] += weight * draws[(slice(None), *inside)]
-    if total is None:
-        raise AssertionError("a unit is always among those that are blended")
-    if missing.any():
-        total /= 1 - missing
-    many = len(total) > 1
-    std = total.std(axis=0, ddof=1) if many else np.full(core.shape, np.nan)
-    return Blended(total.mean(axis=0).astype(np.float32), std.astype(np.float32))
+        place = common.within(around).slices
+        total[(slice(None), *place)] += weight * draws[(slice(None), *inside)]
+        told[place] += weight
+    found: np.ndarray = total / told
+    return found

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.tilts import TiltModel
+from blinddps_sci.engine.uncertainty import Uncertainty, read_uncertainty
 from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.card import PriorCard
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
 from blinddps_sci.priors.wrap import Denoiser, fast_half
@@ -36,6 +38,8 @@ class Priors:
         What is known of the tilts of turbulence.
     weights : dict of str to str
         Digest of each network's weights.
+    uncertainty : Uncertainty
+        What the spread of the image's draws lacks.
     """
 
     image: Prior
@@ -43,6 +47,7 @@ class Priors:
     kernel_power: Literal[1, 2]
     tilts: TiltModel
     weights: dict[str, str]
+    uncertainty: Uncertainty
 
 
 def load_priors(config: RestoreConfig, device: torch.device) -> Priors:
@@ -55,10 +60,10 @@ def load_priors(config: RestoreConfig, device: torch.device) -> Priors:
     ConfigError
         If the kernel prior is of another size than the kernels, or there is no compiler.
     """
-    image, weights = _image_prior(config, device)
+    image, weights, uncertainty = _image_prior(config, device)
     kernel, power, kernel_weights = _kernel_prior(config, device)
     tilts, tilt_weights = _tilt_model(config, device)
-    return Priors(image, kernel, power, tilts, weights | kernel_weights | tilt_weights)
+    return Priors(image, kernel, power, tilts, weights | kernel_weights | tilt_weights, uncertainty)
 
 
 def choose_device(config: RestoreConfig) -> torch.device:
@@ -104,8 +109,8 @@ def _tuned(network: Denoiser, config: RestoreConfig, device: torch.device) -> De
     return network.to(device).tuned(autocast, compiled=config.compile)
 
 
-def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, dict[str, str]]:
-    """Return the image's prior, and the digest of its weights if it has any.
+def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, dict[str, str], Uncertainty]:
+    """Return the image's prior, the digest of its weights if it has any, and what its draws lack.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, di
         If there is none of that name, or it is of images of several channels.
     """
     if config.prior == "gaussian":
-        return _UNINFORMATIVE["gaussian"], {}
+        return _UNINFORMATIVE["gaussian"], {}, Uncertainty()
     network, card = load_prior(config.prior, "image")
     channels = network.net.config.in_channels
     if channels != 1:
@@ -121,7 +126,16 @@ def _image_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, di
             f"prior {config.prior!r} is of images with {channels} channels; "
             "planes are restored one by one, so give a network of one channel"
         )
-    return _tuned(network, config, device), {"image": card.sha256}
+    return _tuned(network, config, device), {"image": card.sha256}, _uncertainty(card, config)
+
+
+def _uncertainty(card: PriorCard, config: RestoreConfig) -> Uncertainty:
+    """Return what the draws lack; measured with the split sampler and one frame, and not known of others."""
+    if card.uncertainty is None or config.sampler != "split" or config.model != "blur":
+        return Uncertainty()
+    found = read_uncertainty(card.uncertainty)
+    # What it is blind to is the kernel.
+    return found if config.psf_file is None else replace(found, edge=0.0)
 
 
 def _kernel_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, Literal[1, 2], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
 from blinddps_sci.engine.spec import is_path, open_input, read_spec
 from blinddps_sci.engine.verify import damaged_units, forget
-from blinddps_sci.errors import ConfigError, InputError, OutputError
+from blinddps_sci.errors import ConfigError, InputError, NoveltyWarning, OutputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.export import export_fits, export_tiff, to_ccddata
 from blinddps_sci.io.result import ResultStore, open_result, output_path_for, store_path_for
@@ -151,6 +152,7 @@ def restore(
             return _everything(run.store)
     else:
         run = begin_run(job, store_path_for(target), source=source, overwrite=overwrite)
+    _warn(run.store)
     if on_start is not None:
         on_start(job)
     store = continue_run(run, callback=callback)
@@ -159,6 +161,13 @@ def restore(
     answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
     found = _delivered(run, target, overwrite=overwrite)
     return found if answer is None else answer
+
+
+def _warn(store: ResultStore) -> None:
+    """Tell the user if the data look unlike what the prior knows."""
+    novelty = store.attrs.get("novelty")
+    if novelty is not None and novelty["unlike"]:
+        warnings.warn(novelty["sentence"], NoveltyWarning, stacklevel=3)
 
 
 def resume(

@@ -132,7 +132,7 @@ def _field(job: Job, run: RunFolder, unit: int) -> KernelField | None:
 def _blend(job: Job, run: RunFolder, store: ResultStore, number: int) -> dict[str, Any]:
     """Blend a unit with those of its neighbours that have draws: the others were given up or are empty."""
     unit = job.plan.unit_at(number)
-    blended = blend(job.plan, unit, lambda other: run.load("restore", other))
+    blended = blend(job.plan, unit, lambda other: run.load("restore", other), job.uncertainty)
     where = job.index(unit.plane)
     y, x = unit.core.slices
     store.write_region("image", where, y, x, blended.mean)

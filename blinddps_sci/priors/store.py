@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,65 +21,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blinddps_sci.errors import OutputError, PriorError
+from blinddps_sci.priors.card import Parameterisation, PriorCard, with_notes
 from blinddps_sci.priors.error import ErrorTable
+from blinddps_sci.priors.novelty import LEVELS, NoveltyTable, Usual
 from blinddps_sci.priors.unet import UNet, UNetConfig
 from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, VPDenoiser
 
 __all__ = ["PriorCard", "load_denoiser", "read_card", "save_denoiser"]
 
-Parameterisation = Literal["edm", "vp"]
-
 _FORMAT = "blinddps-prior-1"
 _DTYPES = (torch.float16, torch.float32)
-
-
-@dataclass(frozen=True)
-class PriorCard:
-    """What is known of a network.
-
-    Parameters
-    ----------
-    role : 'image', 'kernel' or 'tilt'
-        The unknown it denoises.
-    net : dict
-        Fields of its `UNetConfig`.
-    parameterisation : 'edm' or 'vp'
-        How it was trained; decides the wrapper.
-    size : int
-        Side of the training examples, pixels.
-    labels : list of str
-        Domain labels.
-    sigma_data : float
-        Of the EDM preconditioning.
-    vp_steps : int
-        Length of a VP network's schedule.
-    domain : 'linear', 'amplitude' or 'relative'
-        What [-1, 1] stands for: the unknown itself, the square root of a kernel, or tilts in units of twice
-        their standard deviation.
-    error : dict, optional
-        Fields of the `ErrorTable` measured on held-out examples.
-    description, training_data, licence : str
-        For the reader.
-    training : dict
-        Steps, seconds, hardware, last loss.
-    sha256 : str
-        Digest of the tensors.
-    """
-
-    role: str
-    net: dict[str, Any]
-    parameterisation: Parameterisation
-    size: int
-    labels: list[str] = field(default_factory=list)
-    sigma_data: float = 0.5
-    vp_steps: int = 1000
-    domain: Literal["linear", "amplitude", "relative"] = "linear"
-    error: dict[str, Any] | None = None
-    description: str = ""
-    training_data: str = "not stated"
-    licence: str = "not stated"
-    training: dict[str, Any] = field(default_factory=dict)
-    sha256: str = ""
 
 
 def _digest_of_text(text: str) -> str:
@@ -121,12 +72,12 @@ def save_denoiser(
 
 
 def read_card(path: Path) -> PriorCard:
-    """Return the card of a weights file without loading the weights.
+    """Return the card of a weights file, with the notes beside it, without loading the weights.
 
     Raises
     ------
     PriorError
-        If the file is missing, damaged or not one of ours.
+        If the file is missing, damaged or not one of ours, or the notes are damaged.
     """
     if not path.is_file():
         raise PriorError(f"no weights at {path}; `blinddps priors` lists the shipped ones")
@@ -143,9 +94,10 @@ def read_card(path: Path) -> PriorCard:
     if metadata.get("card_sha256", expected) != expected:
         raise PriorError(f"the description in {path} does not match its checksum; fetch the file again")
     try:
-        return PriorCard(**json.loads(text))
+        card = PriorCard(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise PriorError(f"the description in {path} is damaged ({error})") from None
+    return with_notes(card, path)
 
 
 def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
@@ -182,6 +134,7 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
         else VPDenoiser(net, card.labels, steps=card.vp_steps)
     )
     denoiser.error = None if card.error is None else _error_table(path, card.error)
+    denoiser.novelty = None if card.novelty is None else _novelty_table(path, card.novelty)
     return denoiser, card
 
 
@@ -200,3 +153,21 @@ def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:
     except (KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the table of errors in {path} is damaged ({error})") from None
     return table
+
+
+def _novelty_table(path: Path, fields: Mapping[str, Any]) -> NoveltyTable:
+    try:
+        labels = {
+            label: Usual(
+                tuple(map(float, usual["error"])),
+                float(usual["limit"]),
+                float(usual["false_alarms"]),
+                int(usual["images"]),
+            )
+            for label, usual in fields["labels"].items()
+        }
+        if any(len(usual.error) != len(LEVELS) or min(usual.error) <= 0 for usual in labels.values()):
+            raise ValueError("a positive error is needed at every level")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PriorError(f"the table of what is usual in {path} is damaged ({error})") from None
+    return NoveltyTable(labels)

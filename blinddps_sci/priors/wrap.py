@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from blinddps_sci.errors import PriorError
 from blinddps_sci.priors.base import broadcast_sigma
 from blinddps_sci.priors.error import ErrorTable, Root, error_root
+from blinddps_sci.priors.novelty import UNTOLD, NoveltyTable, Usual
 from blinddps_sci.priors.unet import UNet
 
 __all__ = ["Denoiser", "EDMDenoiser", "VPDenoiser", "fast_half", "linear_betas"]
@@ -56,6 +57,8 @@ class Denoiser(nn.Module):
     """The network compiled; None for the network as it is."""
     error: ErrorTable | None = None
     """Measured error of the estimates; None if it was not measured."""
+    novelty: NoveltyTable | None = None
+    """Its error on held-out images, with which data are compared; None if it was not measured."""
 
     def __init__(self, net: UNet, labels: Sequence[str] = ()) -> None:
         super().__init__()
@@ -90,6 +93,12 @@ class Denoiser(nn.Module):
     def error_root(self, estimate: Tensor, sigma: float) -> Root:
         """Return the root of the error's covariance; see `blinddps_sci.priors.error`."""
         return error_root(None, estimate, sigma) if self.error is None else self.error.root(estimate, sigma)
+
+    @property
+    def usual(self) -> Usual | None:
+        """What is usual under its label; None if that was not measured."""
+        label = UNTOLD if self.label is None else self.labels[self.label]
+        return None if self.novelty is None else self.novelty.under(label)
 
     def raw(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """Run the network on ``x`` (B, C, H, W) of any size and return its output in float32."""

@@ -23,6 +23,7 @@ from blinddps_sci.training.images import Pack
 from blinddps_sci.training.kernels import kernel_batches
 from blinddps_sci.training.loader import Source, load, spread
 from blinddps_sci.training.loop import Trainer
+from blinddps_sci.training.novelty import image_novelty
 from blinddps_sci.training.preview import write_preview
 from blinddps_sci.training.recipe import Recipe, load_recipe
 from blinddps_sci.training.tilts import TILT_FAMILIES, random_tilts, tilt_batches
@@ -164,24 +165,26 @@ def train(
 
 
 def _calibrate(role: Role, weights: Path, data: Path | None, recipe: Recipe) -> None:
-    """Measure the error of the finished network and write it into its card.
+    """Measure the error of the finished network, and what is usual for it, and write both into its card.
 
     A pack has no held-out images and a small folder may have none, so that a network trained on one
     keeps the card without.
     """
     denoiser, card = load_denoiser(weights)
+    novelty = None
     if role == "kernel":
         table = kernel_error(denoiser, card.size)
     elif role == "tilt":
         table = tilt_error(denoiser, card.size, _family(recipe))
     elif data is not None and data.is_dir():
         try:
-            table = image_error(denoiser, data)
+            table, novelty = image_error(denoiser, data), image_novelty(denoiser, data)
         except InputError:
             return
     else:
         return
-    save_denoiser(weights, denoiser, replace(card, error=asdict(table)))
+    usual = None if novelty is None else asdict(novelty)
+    save_denoiser(weights, denoiser, replace(card, error=asdict(table), novelty=usual))
 
 
 def _card(role: Role, trainer: Trainer, name: str, training_data: str, licence: str) -> PriorCard:

@@ -46,7 +46,7 @@ def test_the_store_holds_what_the_units_found(job_of, scene, tmp_path) -> None:
     seen, psf, chi2 = store.dataset(), store.psf(), store.quality()["chi2"]
     assert job.plan.n_units == 4
     for unit in job.plan.units():
-        expected = blend(job.plan, unit, lambda n: results[n].images)
+        expected = blend(job.plan, unit, lambda n: results[n].images, job.uncertainty)
         core = {
             "t": unit.plane,
             "y": slice(unit.core.y0, unit.core.y1),

@@ -1,0 +1,125 @@
+"""From the spread of a few draws to the standard deviation of the truth about their mean.
+
+Three things are done: neighbouring pixels lend each other draws, the error of the mean is added, and what
+the draws do not know is added by two numbers, which were measured on images held out from training and
+are in the card of the image prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import digamma
+
+from blinddps_sci.errors import PriorError
+
+__all__ = ["REACH", "Uncertainty", "read_uncertainty"]
+
+_WINDOW = 1.5
+"""Standard deviation of the window in which pixels lend each other draws, pixels."""
+
+_TRUNCATE = 3.0
+
+REACH = int(_TRUNCATE * _WINDOW + 0.5) + 1
+"""How far, in pixels, a deviation depends on draws around it."""
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What the spread of draws lacks.
+
+    Parameters
+    ----------
+    scale : float
+        Factor on the draws' standard deviation.
+    edge : float
+        Standard deviation, in pixels, of a displacement that the draws do not know of: the error of a sharp
+        image near its edges is as if they were so far off.
+
+    Notes
+    -----
+    With S draws of variance ``s^2``, the variance of the truth about their mean ``m`` is taken to be
+
+    ``(1 + 1 / S) (scale^2 v + edge^2 |grad m|^2)``
+
+    where v is a geometric mean of ``s^2`` over a Gaussian window of 1.5 pixels, corrected for the expectation
+    of the logarithm of a chi-squared of S - 1 degrees of freedom, and the squared gradient is averaged over
+    the same window. The geometric mean keeps the variance of a star from its surroundings. The factor
+    ``1 + 1 / S`` is the error of the mean of S draws.
+
+    References
+    ----------
+    G. K. Smyth, "Linear models and empirical Bayes methods", 2004, doi:10.2202/1544-6115.1027, section 6
+    (the logarithm of a sample variance and its expectation).
+    """
+
+    scale: float = 1.0
+    edge: float = 0.0
+
+    def std(self, draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return the standard deviation of the truth about the mean of draws.
+
+        Parameters
+        ----------
+        draws : ndarray, (S, h, w)
+            In data units.
+
+        Returns
+        -------
+        ndarray of float64, (h, w)
+            In data units; NaN for a single draw.
+        """
+        count = len(draws)
+        if count == 1:
+            return np.full(draws.shape[1:], np.nan)
+        variance = self.scale**2 * pooled_variance(draws)
+        if self.edge:
+            variance += self.edge**2 * squared_gradient(draws.mean(axis=0))
+        return np.sqrt((1 + 1 / count) * variance)
+
+
+def pooled_variance(draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the variance of draws (S, h, w), to which neighbouring pixels contribute, (h, w)."""
+    own = draws.var(axis=0, ddof=1, dtype=np.float64)
+    largest = own.max(initial=0.0)
+    if largest == 0:
+        return own
+    freedom = (len(draws) - 1) / 2
+    # Pixels on which all draws agree, such as none but constants, have no logarithm.
+    logarithm = np.log(np.maximum(own / largest, np.finfo(np.float64).tiny))
+    pooled = _smooth(logarithm) - digamma(freedom) + np.log(freedom)
+    found: NDArray[np.float64] = largest * np.exp(pooled)
+    return found
+
+
+def squared_gradient(image: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the squared gradient of an image (h, w) per pixel, averaged over the window, (h, w)."""
+    rows, columns = np.gradient(image.astype(np.float64))
+    return _smooth(rows**2 + columns**2)
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = gaussian_filter(values, _WINDOW, mode="nearest", truncate=_TRUNCATE)
+    return found
+
+
+def read_uncertainty(fields: Mapping[str, Any]) -> Uncertainty:
+    """Return what the card of a prior says of the draws' spread.
+
+    Raises
+    ------
+    PriorError
+        If it is damaged.
+    """
+    try:
+        scale, edge = float(fields["scale"]), float(fields["edge"])
+        if not (0 < scale < 100 and 0 <= edge < 100):
+            raise ValueError(f"scale {scale}, edge {edge}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise PriorError(f"the card's uncertainty is damaged ({error})") from None
+    return Uncertainty(scale, edge)
