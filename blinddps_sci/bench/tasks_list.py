@@ -1,0 +1,101 @@
+"""The tasks of `blinddps bench tasks`: what each poses, and which methods it is solved with.
+
+The settings were chosen on images that training leaves out (`--held-out`), never on those of the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from blinddps_sci.bench import tasks_classical as classical
+from blinddps_sci.bench.cases import PSF_SIZE
+from blinddps_sci.bench.tasks_methods import Classical, Drawn, DrawnBlind, Method, Restored
+from blinddps_sci.sampling.dps import Dps
+from blinddps_sci.sampling.split import Split
+
+__all__ = ["TASKS", "Task"]
+
+_SPLIT = Drawn(Split(24))
+_INPAINTING = {"biharmonic": Classical(classical.biharmonic)}
+_DEBLURRING = {
+    "richardson-lucy": Classical(classical.richardson_lucy),
+    "wiener": Classical(classical.wiener),
+}
+
+
+def _dps(weight: float, steps: int = 250, samples: int = 2, best: bool = False) -> Drawn:
+    """Return the published sampler, the guidance being as strong as its paper has it or stronger."""
+    return Drawn(Dps(steps, weight=weight, unit=0.5), samples, best=best)
+
+
+def _blind(**options: object) -> Restored:
+    return Restored({"psf_size": PSF_SIZE, **options})
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """How a problem is solved and scored.
+
+    Parameters
+    ----------
+    methods : mapping of str to Method
+        Those that sample, and `Classical` ones to compare with.
+    turned : bool
+        Whether an image and the same turned by 180 degrees cannot be told apart.
+    shifted : bool
+        Whether the image may have moved by a few pixels.
+    """
+
+    methods: Mapping[str, Method]
+    turned: bool = False
+    shifted: bool = False
+
+
+TASKS: dict[str, Task] = {
+    "box-inpainting": Task({"split": Drawn(Split(24), noise=8.0), "dps": _dps(4.0), **_INPAINTING}),
+    "random-inpainting": Task({"split": _SPLIT, "dps": _dps(16.0), **_INPAINTING}),
+    "super-resolution": Task({"split": _SPLIT, "dps": _dps(16.0), "bicubic": Classical(classical.bicubic)}),
+    "gaussian-deblurring": Task({"split": _SPLIT, "dps": _dps(4.0), **_DEBLURRING}),
+    "motion-deblurring": Task({"split": _SPLIT, "dps": _dps(4.0), **_DEBLURRING}),
+    "non-uniform-deblurring": Task(
+        {
+            "split": _SPLIT,
+            "dps": _dps(4.0),
+            "richardson-lucy of the field": Classical(classical.field_richardson_lucy),
+        }
+    ),
+    "poisson-deblurring": Task({"split": _SPLIT, "dps": _dps(4.0), **_DEBLURRING}),
+    "phase-retrieval": Task(
+        {
+            "split": Drawn(Split(100), 4, noise=8.0, best=True),
+            "dps": _dps(4.0, samples=4, best=True),
+            "hybrid input-output": Classical(classical.hybrid_input_output),
+        },
+        turned=True,
+    ),
+    "blind-deblurring": Task(
+        {
+            "split": _blind(),
+            "split, uniform kernel prior": _blind(kernel_prior="uniform"),
+            "split, gaussian kernel prior": _blind(kernel_prior="gaussian"),
+            "dps": _blind(sampler="dps", steps=250),
+            "dps, uniform kernel prior": _blind(sampler="dps", steps=250, kernel_prior="uniform"),
+            "dps, gaussian kernel prior": _blind(sampler="dps", steps=250, kernel_prior="gaussian"),
+            "blind richardson-lucy": Classical(classical.blind),
+        },
+        shifted=True,
+    ),
+    "blind-super-resolution": Task(
+        {"split": DrawnBlind(Split(24), PSF_SIZE), "bicubic": Classical(classical.bicubic)}, shifted=True
+    ),
+    "turbulence": Task(
+        {
+            "split": Restored({"model": "turbulence", "quality": "fast"}),
+            "registered mean": Classical(classical.registered_mean),
+            "lucky shift-and-add": Classical(classical.lucky),
+        },
+        shifted=True,
+    ),
+}
+"""Every task by name, in the order of the table."""
