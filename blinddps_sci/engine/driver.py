@@ -16,11 +16,12 @@ from typing import Any
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.begin import Run, begin_run
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.misfit import describe_misfit
 from blinddps_sci.engine.run_folder import Phase, RunFolder
 from blinddps_sci.engine.serial import Outcome, run_serially
 from blinddps_sci.engine.tasks import run_task
 from blinddps_sci.engine.trajectory import Trajectory
-from blinddps_sci.errors import BlindDpsError, ConfigError, QuarantineWarning
+from blinddps_sci.errors import BlindDpsError, ConfigError, MisfitWarning, QuarantineWarning
 from blinddps_sci.io.result import ResultStore
 from blinddps_sci.sampling.posterior import Progress
 
@@ -263,6 +264,9 @@ def _finish(agenda: Agenda, folder: RunFolder, store: ResultStore) -> None:
     store.build_pyramid()
     lost, total = agenda.given_up, agenda.plan.n_units
     folder.log("end", quarantined=len(lost))
+    misfit = describe_misfit(store.quality()["chi2"].values)
+    if misfit is not None:
+        warnings.warn(misfit, MisfitWarning, stacklevel=4)
     if not lost:
         store.finish()
         return

@@ -37,7 +37,7 @@ _DISPLAYED = 0.01
 be looked at, and no blur explains them better than that."""
 
 _FAINTEST = 1e-3
-"""Least noise that is alike at all levels, as a share of the range; photon noise has its own at every level."""
+"""Least noise that is alike at all levels, as a share of the range; that of photons differs by level."""
 
 _GREYS = 256
 """Data of so few values are 8-bit data, however they are stored."""
