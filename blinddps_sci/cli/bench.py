@@ -9,6 +9,7 @@ from typing import Any
 
 from blinddps_sci.bench import QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
 from blinddps_sci.cli.base import FAILED, Parser
+from blinddps_sci.cli.bench_calibration import add_calibration
 from blinddps_sci.cli.bench_detector import add_detector_benchmarks
 from blinddps_sci.cli.bench_tasks import add_task_benchmark
 from blinddps_sci.errors import ConfigError
@@ -68,6 +69,7 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     models.set_defaults(command=_bench_costs, kind="psf-models")
     _add_turbulence(kinds)
     add_detector_benchmarks(kinds)
+    add_calibration(kinds)
     add_task_benchmark(kinds)
     scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
     scale.add_argument("what", choices=SCALE_KINDS)

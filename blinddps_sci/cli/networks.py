@@ -33,9 +33,12 @@ def add_networks(add: Add) -> None:
     convert.add_argument("--licence", default="not stated")
     convert.add_argument("--overwrite", action="store_true")
 
-    priors = add("priors", _priors, "List the shipped priors, or show one.")
-    priors.add_argument("action", nargs="?", choices=("list", "show"), default="list")
-    priors.add_argument("name", nargs="?")
+    priors = add("priors", _priors, "List the shipped priors, show one, or measure what is usual for one.")
+    priors.add_argument("action", nargs="?", choices=("list", "show", "measure"), default="list")
+    priors.add_argument("name", nargs="?", help="of a shipped prior, or a file of weights")
+    priors.add_argument(
+        "--data", type=Path, help="measure: the folder of the training images, of which a tenth was held out"
+    )
 
 
 def _train(role: Any, output: Path, **options: Any) -> None:
@@ -51,9 +54,30 @@ def _convert(source: Path, output: Path, licence: str, overwrite: bool) -> None:
     print(f"{output}: {card.description}, sha256 {card.sha256}")
 
 
-def _priors(action: str, name: str | None) -> None:
+def _priors(action: str, name: str | None, data: Path | None) -> None:
     from blinddps_sci.engine.summary import describe_priors
 
-    if action == "show" and name is None:
-        raise ConfigError("priors show needs the name of a prior; `blinddps priors` lists them")
-    print(describe_priors(name))
+    if action != "list" and name is None:
+        raise ConfigError(f"priors {action} needs the name of a prior; `blinddps priors` lists them")
+    if (action == "measure") != (data is not None):
+        raise ConfigError("priors measure, and nothing else, needs --data FOLDER, the training images")
+    print(describe_priors(name) if data is None or name is None else _measured(name, data))
+
+
+def _measured(name: str, data: Path) -> str:
+    """Measure what is usual for an image network, write it beside its weights, and say what it is."""
+    from dataclasses import asdict
+
+    from blinddps_sci.priors.card import write_notes
+    from blinddps_sci.priors.registry import find, load_prior
+    from blinddps_sci.training.novelty import image_novelty
+
+    denoiser, card = load_prior(name, "image")
+    table = image_novelty(denoiser, data)
+    lines = [
+        f"{label or 'all images'}: limit {usual.limit:.2f} times the usual error, of {usual.images} images; "
+        f"{usual.false_alarms:.1%} of as many others are above"
+        for label, usual in table.labels.items()
+    ]
+    written = write_notes(card, find(name, "image")[0], novelty=asdict(table))
+    return "\n".join([*lines, f"written: {written}"])

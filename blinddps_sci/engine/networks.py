@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -133,9 +133,7 @@ def _uncertainty(card: PriorCard, config: RestoreConfig) -> Uncertainty:
     """Return what the draws lack; measured with the split sampler and one frame, and not known of others."""
     if card.uncertainty is None or config.sampler != "split" or config.model != "blur":
         return Uncertainty()
-    found = read_uncertainty(card.uncertainty)
-    # What it is blind to is the kernel.
-    return found if config.psf_file is None else replace(found, edge=0.0)
+    return read_uncertainty(card.uncertainty, "blind" if config.psf_file is None else "known")
 
 
 def _kernel_prior(config: RestoreConfig, device: torch.device) -> tuple[Prior, Literal[1, 2], dict[str, str]]:

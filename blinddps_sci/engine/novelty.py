@@ -38,7 +38,7 @@ class Novelty:
     score : float
         The prior's error on the data over its usual one; NaN where the noise is too high to tell.
     limit : float
-        The score that 99 % of held-out images stay below.
+        The score that 98 % of held-out images stay below.
     seen : bool
         Whether the data show anything but noise.
     """
@@ -64,8 +64,8 @@ class Novelty:
             return "the data look like images that the prior knows"
         return (
             f"the data look unlike the images that the prior was trained on: its error on them is "
-            f"{self.score:.1f} times the usual, and stays below {self.limit:.1f} times on 99 of 100 of its "
-            "kind; do not trust fine detail, and compare with another --prior (docs/uncertainty.md)"
+            f"{self.score:.1f} times the usual (of such images 2 in 100 have more than {self.limit:.1f} times); "
+            "do not trust fine detail, and compare with another --prior"
         )
 
     @property

@@ -25,6 +25,9 @@ _WINDOW = 1.5
 
 _TRUNCATE = 3.0
 
+_LARGEST = 100.0
+"""Above any factor, and any displacement in pixels, that is meant."""
+
 REACH = int(_TRUNCATE * _WINDOW + 0.5) + 1
 """How far, in pixels, a deviation depends on draws around it."""
 
@@ -85,7 +88,7 @@ class Uncertainty:
 
 def pooled_variance(draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the variance of draws (S, h, w), to which neighbouring pixels contribute, (h, w)."""
-    own = draws.var(axis=0, ddof=1, dtype=np.float64)
+    own: NDArray[np.float64] = draws.var(axis=0, ddof=1, dtype=np.float64)
     largest = own.max(initial=0.0)
     if largest == 0:
         return own
@@ -100,7 +103,7 @@ def pooled_variance(draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def squared_gradient(image: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the squared gradient of an image (h, w) per pixel, averaged over the window, (h, w)."""
     rows, columns = np.gradient(image.astype(np.float64))
-    return _smooth(rows**2 + columns**2)
+    return _smooth(np.asarray(rows**2 + columns**2))
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,8 +111,8 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def read_uncertainty(fields: Mapping[str, Any]) -> Uncertainty:
-    """Return what the card of a prior says of the draws' spread.
+def read_uncertainty(fields: Mapping[str, Any], psf: str) -> Uncertainty:
+    """Return what the card of a prior says of the draws' spread, if the PSF is ``blind`` or ``known``.
 
     Raises
     ------
@@ -117,9 +120,9 @@ def read_uncertainty(fields: Mapping[str, Any]) -> Uncertainty:
         If it is damaged.
     """
     try:
-        scale, edge = float(fields["scale"]), float(fields["edge"])
-        if not (0 < scale < 100 and 0 <= edge < 100):
+        scale, edge = float(fields[psf]["scale"]), float(fields[psf]["edge"])
+        if not (0 < scale < _LARGEST and 0 <= edge < _LARGEST):
             raise ValueError(f"scale {scale}, edge {edge}")
     except (KeyError, TypeError, ValueError) as error:
-        raise PriorError(f"the card's uncertainty is damaged ({error})") from None
+        raise PriorError(f"the uncertainty in the prior's card is damaged ({error})") from None
     return Uncertainty(scale, edge)

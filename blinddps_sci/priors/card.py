@@ -7,13 +7,14 @@ later, by measurement or by use, lies beside them as JSON: it can be read and ch
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from blinddps_sci.errors import PriorError
+from blinddps_sci.errors import OutputError, PriorError
 
-__all__ = ["NOTES", "Parameterisation", "PriorCard", "notes_beside", "with_notes"]
+__all__ = ["NOTES", "Parameterisation", "PriorCard", "notes_beside", "with_notes", "write_notes"]
 
 Parameterisation = Literal["edm", "vp"]
 
@@ -113,3 +114,27 @@ def with_notes(card: PriorCard, path: Path) -> PriorCard:
         return replace(card, **notes)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the notes {file} are damaged ({error}); mend or remove them") from None
+
+
+def write_notes(card: PriorCard, path: Path, **fields: Any) -> Path:
+    """Write fields into the notes beside the weights at ``path``; return the notes' path.
+
+    Other fields stay, if the notes are about these weights.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    file = notes_beside(path)
+    known: dict[str, Any] = {}
+    if file.is_file():
+        found = json.loads(file.read_text())
+        known = found if found.get("sha256") == card.sha256 else {}
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_text(json.dumps({"sha256": card.sha256, **known, **fields}, indent=1) + "\n")
+        os.replace(partial, file)
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror}") from None
+    return file

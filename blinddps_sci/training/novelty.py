@@ -25,8 +25,8 @@ _KERNEL = 32
 _NOISES = (0.005, 0.02)
 """Least and largest noise of the examples, as a share of their range."""
 
-_WINDOWS = 60
-"""Examples of each domain; those of every other picture tell the false alarms."""
+_WINDOWS = 48
+"""Examples of each domain."""
 
 _FLAT = 0.05
 """Least range of a window, of that of its picture: in one with less there is nothing to be seen."""
@@ -34,8 +34,8 @@ _FLAT = 0.05
 _FEWEST = 10
 """Examples that each half must have."""
 
-_DEVIATIONS = 2.326
-"""Standard deviations of the score's logarithm above its mean that 99 % of a Gaussian stay below."""
+_BELOW = 0.98
+"""Share of the examples whose score stays below the limit."""
 
 
 def image_novelty(denoiser: Denoiser, data: Path) -> NoveltyTable:
@@ -84,10 +84,17 @@ def _usual(denoiser: Denoiser, label: str, domains: list[list[np.ndarray]]) -> U
             halves[half].append(errors)
     if min(map(len, halves)) < _FEWEST:
         return None
-    error = tuple(np.median(halves[0], axis=0).clip(min=1e-6).tolist())
-    measured, checked = (np.log([novelty_score(errors, error) for errors in half]) for half in halves)
-    limit = float(measured.mean() + _DEVIATIONS * measured.std(ddof=1))
-    return Usual(error, float(np.exp(limit)), float(np.mean(checked > limit)), len(measured))
+    measured = np.array([*halves[0], *halves[1]])
+    error = tuple(np.median(measured, axis=0).clip(min=1e-6).tolist())
+    scores = np.array([novelty_score(errors, error) for errors in measured])
+    first, second = scores[: len(halves[0])], scores[len(halves[0]) :]
+    return Usual(
+        error,
+        float(np.quantile(scores, _BELOW)),
+        # Of the images of each half, above the limit that the other half alone would set.
+        float(np.mean([*(first > np.quantile(second, _BELOW)), *(second > np.quantile(first, _BELOW))])),
+        len(scores),
+    )
 
 
 def _examples(

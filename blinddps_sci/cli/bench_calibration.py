@@ -1,0 +1,82 @@
+"""The benchmark of `blinddps bench` that asks whether stated uncertainties are honest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from blinddps_sci.errors import ConfigError
+
+__all__ = ["add_calibration"]
+
+
+def add_calibration(kinds: Any) -> None:
+    """Add `calibration` to the command `bench`."""
+    parser = kinds.add_parser("calibration", help="how often intervals hold the truth, on simulated blur")
+    parser.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="only images below --data, a folder of training images, that training leaves out: to fit on",
+    )
+    parser.add_argument("--cases", dest="count", type=int, default=12, help="how many")
+    parser.add_argument("--size", type=int, default=96, help="side of the blurred images, pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quality", default="default", help="preset: fast, default or best")
+    for name in ("steps", "chains", "samples"):
+        parser.add_argument(f"--{name}", type=int, help="instead of the preset's")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="coverages, z-scores and ranks")
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="with --held-out: fit the calibration, and write it beside the shipped weights",
+    )
+    parser.set_defaults(command=_calibration)
+
+
+def _calibration(held_out: bool, data: Path | None, fit: bool, **options: Any) -> None:
+    from blinddps_sci.bench.calibration import run_calibration
+    from blinddps_sci.bench.calibration_table import format_calibration
+
+    if fit and not held_out:
+        raise ConfigError("--fit needs --held-out: what is fitted must not be reported on")
+    planes = None
+    if held_out:
+        from blinddps_sci.training.images import held_out_planes
+
+        if data is None:
+            raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
+        planes = held_out_planes(data)
+    rows = run_calibration(data=data, held_out=planes, **options)
+    print(format_calibration(rows))
+    if fit:
+        print(_fitted(rows, options))
+
+
+def _fitted(rows: list[dict[str, Any]], options: dict[str, Any]) -> str:
+    """Fit the calibration of both kinds of restoration, write it into the notes, and say what it is."""
+    from blinddps_sci.bench.calibration_fit import fit_uncertainty
+    from blinddps_sci.priors.card import write_notes
+    from blinddps_sci.priors.registry import find
+    from blinddps_sci.priors.store import read_card
+
+    fields: dict[str, Any] = {}
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        found, reached = fit_uncertainty(own)
+        fields[method] = {name: round(value, 4) for name, value in asdict(found).items()}
+        lines.append(
+            f"PSF {method}: scale {found.scale:.3f}, edge {found.edge:.3f} px; with them, {reached[0]:.1%} "
+            f"and {reached[1]:.1%} of the pixels are in the intervals of 68 % and 95 %"
+        )
+    fields["command"] = (
+        f"blinddps bench calibration --held-out --fit --cases {options['count']} --size {options['size']} "
+        f"--seed {options['seed']} --quality {options['quality']}"
+    )
+    path = find("shipped", "image")[0]
+    lines.append(f"written: {write_notes(read_card(path), path, uncertainty=fields)}")
+    return "\n".join(lines)
