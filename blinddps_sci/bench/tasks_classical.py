@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _TINY = 1e-6
+_ITERATIONS = 12
+"""Of Richardson-Lucy, chosen on images held out from training: 30 lose up to 2 dB to the noise."""
 
 
 def biharmonic(problem: Problem, seed: int) -> np.ndarray:
@@ -49,7 +51,7 @@ def bicubic(problem: Problem, seed: int) -> np.ndarray:
 
 def richardson_lucy(problem: Problem, seed: int) -> np.ndarray:
     """Return scikit-image's Richardson-Lucy restoration (N, N) with the true PSF."""
-    return richardson_lucy_of(problem.data[0, 0].numpy(), _psf(problem))
+    return richardson_lucy_of(problem.data[0, 0].numpy(), _psf(problem), _ITERATIONS)
 
 
 def wiener(problem: Problem, seed: int) -> np.ndarray:
@@ -81,10 +83,10 @@ def _psf(problem: Problem) -> np.ndarray:
 
 
 @torch.no_grad()
-def field_richardson_lucy(problem: Problem, seed: int, iterations: int = 30) -> np.ndarray:
+def field_richardson_lucy(problem: Problem, seed: int) -> np.ndarray:
     """Return the Richardson-Lucy restoration (N, N) of any linear operator with a positive kernel.
 
-    ``x <- x A^T(y / A x) / A^T 1`` on the whole canvas; thirty iterations, as with one PSF.
+    ``x <- x A^T(y / A x) / A^T 1`` on the whole canvas.
     """
     data, m = problem.data.double().clamp(min=0), problem.margin
     image = torch.nn.functional.pad(data, (m, m, m, m), mode="reflect").clamp(min=_TINY)
@@ -94,7 +96,7 @@ def field_richardson_lucy(problem: Problem, seed: int, iterations: int = 30) -> 
         return linear.adjoint(residual, ["image"])["image"]
 
     weight = back(torch.ones_like(data)).clamp(min=_TINY)
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         predicted = linear.apply({"image": image}).clamp(min=_TINY)
         image = image * back(data / predicted) / weight
     return np.asarray(image[0, 0, m:-m, m:-m].numpy(), dtype=np.float32)

@@ -53,8 +53,8 @@ _BLIND_REACH = 3 * _BLIND_FACTOR // 2
 _SMALL_BLUR = (0.8, 2.0)
 """Standard deviations of the Gaussian kernels of blind super-resolution, pixels of the image."""
 
-_BURST_MARGIN = 28
-"""Half of the kernel, and as far as tilts reach."""
+_BURST_MARGIN = 40
+"""The kernels' side, and as far as tilts reach."""
 
 _BURST_FRAMES = 8
 _BURST_STRENGTH = 2.0
