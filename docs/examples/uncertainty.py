@@ -2,8 +2,8 @@
 How far to trust a pixel
 ========================
 
-A result is a set of draws. Their standard deviation says where the image is uncertain; with a truth
-at hand one can ask whether it says so rightly.
+A result is a set of draws. Their standard deviation says where the image is uncertain;
+with a truth at hand one can ask whether it says so rightly.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/uncertainty.png'
@@ -21,43 +21,61 @@ rng = np.random.default_rng(8)
 picture = skimage.data.coins()[:302, :384].reshape(151, 2, 192, 2).mean(axis=(1, 3)) / 255
 scene = picture[: SIZE + PSF - 1, 20 : 20 + SIZE + PSF - 1]
 truth = scene[PSF // 2 - 1 :, PSF // 2 - 1 :][:SIZE, :SIZE]
-data = blur(scene, random_kernel(PSF, rng, "moffat")) + NOISE * rng.standard_normal((SIZE, SIZE))
+data = blur(scene, random_kernel(PSF, rng, "moffat")) + NOISE * rng.standard_normal(
+    (SIZE, SIZE)
+)
 
 # %%
 # More draws make a better standard deviation; six are the default, twelve those of
 # ``quality="best"``.
 
 result = restore(data, noise=f"gaussian:{NOISE}", quality="fast", samples=12)
-restored, std = result.image.values, result.std.values
+restored, std = result.image.values, result["std"].values
 
 # %%
-# A blind result may lie a fraction of a pixel beside the truth, which no data can tell. It is moved
-# there first; that costs five pixels at the border.
+# A blind result may lie a fraction of a pixel beside the truth, which no data can tell.
+# It is moved there first; that costs five pixels at the border.
 
 moved = align(restored, truth, 2)
 error, expected = moved.estimate - moved.truth, std[5:-5, 5:-5]
 
 # %%
-# If standard deviations were right and errors normal, 68 % of the pixels were within one of them.
-# Where the image is uncertain the error should be large, which the correlation measures.
+# If standard deviations were right and errors normal, 68 % of the pixels were within one
+# of them. Where the image is uncertain the error should be large, which the correlation
+# measures.
 
-print(f"within one standard deviation: {np.mean(np.abs(error) < expected):.0%} of the pixels; 68 % expected")
-print(f"mean standard deviation {expected.mean():.4f}, rms error {np.sqrt(np.mean(error**2)):.4f}")
-print(f"correlation of both: {np.corrcoef(expected.ravel(), np.abs(error).ravel())[0, 1]:.2f}")
+print(
+    f"within one standard deviation: {np.mean(np.abs(error) < expected):.0%} of the pixels; 68 % expected"
+)
+print(
+    f"mean standard deviation {expected.mean():.4f}, rms error {np.sqrt(np.mean(error**2)):.4f}"
+)
+print(
+    f"correlation of both: {np.corrcoef(expected.ravel(), np.abs(error).ravel())[0, 1]:.2f}"
+)
 
-figure, axes = plt.subplots(1, 5, figsize=(12.5, 2.9), layout="constrained")
-for axis, (title, image) in zip(
-    axes, {"blurred": data, "restored": restored, "truth": truth}.items(), strict=False
-):
-    axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.8), layout="constrained")
+panels = {
+    "blurred": data,
+    "restored": restored,
+    "truth": truth,
+    "standard deviation": expected,
+    "|error|, on the same scale": np.abs(error),
+}
+for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
+    cmap, top = (
+        ("gray", 1)
+        if image.shape == data.shape
+        else ("viridis", np.percentile(np.abs(error), 99))
+    )
+    axis.imshow(image, cmap=cmap, vmin=0, vmax=top)
     axis.set_title(title)
-for axis, (title, image) in zip(
-    axes[3:], {"standard deviation": expected, "|error|, same scale": np.abs(error)}.items(), strict=True
-):
-    axis.imshow(image, cmap="viridis", vmin=0, vmax=np.percentile(np.abs(error), 99))
-    axis.set_title(title)
-for axis in axes:
     axis.set_axis_off()
+z = np.linspace(-5, 5, 101)
+axes[1, 2].hist((error / expected).ravel(), z[::2], density=True, color="tab:green")
+axes[1, 2].plot(z, np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), "k", label="expected")
+axes[1, 2].set_title("error / standard deviation")
+axes[1, 2].legend(frameon=False, fontsize=8)
 
 # %%
 # .. image:: /examples/pictures/uncertainty.png
