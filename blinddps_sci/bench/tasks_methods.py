@@ -67,6 +67,8 @@ class Drawn:
         Draws.
     noise : float
         Noise of the first step of `Split`, on the network's domain.
+    pull : float
+        Factor of the image's step in `Dps`, which bounds it as if the operator kept the energy of an image.
     best : bool
         Whether the draw that fits the data best is taken instead of the mean, because draws differ by what
         the data cannot tell. The truth plays no part.
@@ -75,11 +77,12 @@ class Drawn:
     sampler: Sampler
     samples: int = 8
     noise: float = 1.0
+    pull: float = 1.0
     best: bool = False
 
     def __call__(self, problem: Problem, seed: int, callback: Callback | None = None) -> Outcome:
         """Return what it finds."""
-        unknowns = {"image": _image(problem, self.noise)}
+        unknowns = {"image": replace(_image(problem, self.noise), weight=self.pull)}
         posterior = _draws(problem, unknowns, self.sampler, seed, self.samples, callback)
         if self.best:
             posterior = _best(posterior)

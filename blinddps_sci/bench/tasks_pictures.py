@@ -19,8 +19,11 @@ __all__ = ["Evolution"]
 _SHOWN = 7
 """Steps in the strip."""
 
-_FRAME = 80
-"""Milliseconds of a step of the animation; the last one stays for two seconds."""
+_FRAMES = 40
+"""Steps in the animation."""
+
+_FRAME, _LAST = 80, 2000
+"""Milliseconds of a step of the animation, and of the last one."""
 
 _GAP = 4
 _ENLARGED = 2
@@ -70,17 +73,21 @@ class Evolution:
             return
         size = len(self.problem.truth)
         frames = [_picture(_middle(image, size)) for image in self.images]
-        chosen = np.unique(np.linspace(0, len(frames) - 1, _SHOWN).round().astype(int))
-        seen = _picture(_data(self.problem))
-        strip = [seen, *(frames[i] for i in chosen), _picture(self.problem.truth)]
+        strip = [_picture(_data(self.problem)), *_spread(frames, _SHOWN), _picture(self.problem.truth)]
+        moving = _spread(frames, _FRAMES)
         stem = name.replace(", ", "-").replace(" ", "-")
-        durations = [_FRAME] * (len(frames) - 1) + [2000]
+        durations = [_FRAME] * (len(moving) - 1) + [_LAST]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             imwrite(self.folder / f"{stem}.png", _side_by_side(strip))
-            imwrite(self.folder / f"{stem}.gif", np.stack(frames), duration=durations, loop=0)
+            imwrite(self.folder / f"{stem}.gif", np.stack(moving), duration=durations, loop=0)
         except OSError as error:
             raise OutputError(f"{self.folder} cannot be written: {error.strerror}") from None
+
+
+def _spread(frames: list[Picture], count: int) -> list[Picture]:
+    """Return at most so many of the frames, the first and the last among them."""
+    return [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))]
 
 
 def _data(problem: Problem) -> NDArray[np.float32]:
