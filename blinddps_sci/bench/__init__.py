@@ -5,7 +5,15 @@ Nothing else in the package depends on them.
 
 from __future__ import annotations
 
-__all__ = ["QUALITY_METHODS", "SCALE_KINDS", "SPEED_METHODS", "TASK_NAMES"]
+__all__ = [
+    "QUALITY_METHODS",
+    "SCALE_KINDS",
+    "SKY_KINDS",
+    "SKY_METHODS",
+    "SKY_PSFS",
+    "SPEED_METHODS",
+    "TASK_NAMES",
+]
 
 # They stand here, where nothing is imported, because the command line shows them in its help.
 QUALITY_METHODS = "blurred,split,richardson-lucy,wiener,blind-rl,split-true-psf"
@@ -16,6 +24,15 @@ SPEED_METHODS = "split-fast,split,split-best,dps-1000-sqrt"
 
 SCALE_KINDS = ("memory", "model", "overhead", "plan", "project", "seams", "stragglers", "strong")
 """Parts of `blinddps bench scale`."""
+
+SKY_KINDS = ("stars", "galaxies")
+"""Fields of `blinddps bench photometry`."""
+
+SKY_PSFS = ("moffat", "long-exposure", "aberrated", "tracking")
+"""Families of PSFs that blur them."""
+
+SKY_METHODS = ("input", "fast", "default", "true-psf")
+"""What it measures: the data as they are, presets of `restore`, and the fast one told the PSF."""
 
 TASK_NAMES = (
     "box-inpainting",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,21 +18,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from blinddps_sci.bench import SKY_KINDS, SKY_METHODS, SKY_PSFS
 from blinddps_sci.bench.methods import network_digests
 from blinddps_sci.bench.quality import check_written, write_json
 from blinddps_sci.bench.score import score_kernel
-from blinddps_sci.bench.sky_fields import KINDS, PSFS, SkyField, make_field
+from blinddps_sci.bench.sky_fields import SkyField, make_field
 from blinddps_sci.bench.sky_scores import check_photutils, score_sky
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 
-__all__ = ["METHODS", "by_magnitude", "draw_photometry", "run_photometry", "summarise_photometry"]
+__all__ = ["by_magnitude", "draw_photometry", "run_photometry", "summarise_photometry"]
 
 Row = dict[str, Any]
-
-METHODS = ("input", "fast", "default")
-"""The data as they are, and presets of `restore`."""
 
 _SURE = 10.0
 """Fluxes whose bias is reported are of so many times their noise, or more."""
@@ -41,7 +40,9 @@ _COLUMNS = {
     "method": "image",
     "flux": "flux bias, %",
     "flux_scatter": "flux scatter, %",
+    "corrected": "after aperture correction, %",
     "shift": "centroid bias, px",
+    "moved": "against the input, px",
     "scatter": "centroid scatter, px",
     "width": "FWHM / true",
     "ellipticity": "ellipticity error",
@@ -51,23 +52,16 @@ _COLUMNS = {
     "chi2": "chi2",
     "seconds": "seconds",
 }
-_BY_MAGNITUDE = {
-    "kind": "field",
-    "magnitude": "magnitude",
-    "sources": "sources",
-    "signal": "signal over noise",
-    **{f"{name} {method}": f"{text}, {method}" for name, text in (
-        ("completeness", "found, %"), ("flux", "flux bias, %"), ("flux_scatter", "scatter, %")
-    ) for method in METHODS},
-}  # fmt: skip
 
 
 def run_photometry(
     *,
     fields: int = 1,
-    size: int = 256,
+    size: int = 192,
     seed: int = 0,
-    methods: Sequence[str] = METHODS,
+    kinds: Sequence[str] = SKY_KINDS,
+    psfs: Sequence[str] = SKY_PSFS,
+    methods: Sequence[str] = SKY_METHODS,
     json: Path | None = None,
     resume: bool = False,
     plot: Path | None = None,
@@ -81,8 +75,8 @@ def run_photometry(
         Of each kind and PSF.
     size, seed : int
         Side of the fields in pixels, and seed of everything random.
-    methods : sequence of str
-        Of `METHODS`.
+    kinds, psfs, methods : sequence of str
+        Of `SKY_KINDS`, `SKY_PSFS` and `SKY_METHODS`.
     json : Path, optional
         File for the rows, written anew after every one.
     resume : bool
@@ -99,32 +93,36 @@ def run_photometry(
     InputError, OutputError
         If the file to go on from is of another run, or a file cannot be written.
     """
-    unknown = [name for name in methods if name not in METHODS]
-    if not 1 <= fields <= 100 or unknown or not methods:
-        raise ConfigError(
-            f"fields {fields}, methods {', '.join(methods)}: give 1 to 100 and some of {', '.join(METHODS)}"
-        )
+    if not 1 <= fields <= 100:
+        raise ConfigError(f"fields {fields}: give 1 to 100")
+    for name, given, known in (
+        ("kinds", kinds, SKY_KINDS), ("psfs", psfs, SKY_PSFS), ("methods", methods, SKY_METHODS)
+    ):  # fmt: skip
+        if not set(given) <= set(known):
+            raise ConfigError(f"{name} {', '.join(given)}: give some of {', '.join(known)}")
     check_photutils()
     settings = {"size": size, "seed": seed, **options, "networks": network_digests()}
     rows = _earlier(json, resume, settings)
     check_written(plot)
+    cases = [(kind, psf, number) for number in range(fields) for kind in kinds for psf in psfs]
     done = {(row["kind"], row["psf"], row["number"], row["method"]) for row in rows}
-    for field, number, method in _todo(fields, size, seed, methods, done):
+    for field, number, method in _todo(cases, size, seed, methods, done):
         rows.append(_row(field, number, method, {"seed": seed, **options}))
         if json is not None:
             write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows})
     if plot is not None:
         draw_photometry(rows, plot)
-    return "\n\n".join(
-        [markdown(summarise_photometry(rows), _COLUMNS), markdown(by_magnitude(rows), _BY_MAGNITUDE)]
-    )
+    return f"{markdown(summarise_photometry(rows), _COLUMNS)}\n\n{_magnitude_table(rows)}"
 
 
 def _todo(
-    fields: int, size: int, seed: int, methods: Sequence[str], done: set[tuple[Any, ...]]
+    cases: Sequence[tuple[str, str, int]],
+    size: int,
+    seed: int,
+    methods: Sequence[str],
+    done: set[tuple[Any, ...]],
 ) -> Iterator[tuple[SkyField, int, str]]:
     """Yield every field with every method that is to be done, and show on stderr which is at work."""
-    cases = [(kind, psf, number) for number in range(fields) for kind in KINDS for psf in PSFS]
     with tqdm(total=len(cases) * len(methods), unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
         for kind, psf, number in cases:
             field = make_field(kind, psf, size, seed + number)
@@ -141,16 +139,23 @@ def _row(field: SkyField, number: int, method: str, options: dict[str, Any]) -> 
     image = field.data
     if method != "input":
         begin = time.perf_counter()
-        result = restore(field.data, prior="astro", quality=method, **options)
+        result = _restored(field, method, options)
+        row["seconds"] = round(time.perf_counter() - begin, 3)
         image = result["image"].values.astype(np.float64)
         kernel = result["psf_kernel"].mean(("frame", "channel", "node_y", "node_x")).values
-        row |= {
-            "seconds": round(time.perf_counter() - begin, 3),
-            "chi2": float(np.nanmean(result["chi2"].values)),
-            **score_kernel(kernel, field.kernel),
-        }
+        row |= {"chi2": float(np.nanmean(result["chi2"].values)), **score_kernel(kernel, field.kernel)}
     summary, sources = score_sky(image, field)
     return row | {"scores": summary, "catalogue": sources}
+
+
+def _restored(field: SkyField, method: str, options: dict[str, Any]) -> Any:
+    """Return what `restore` makes of a field, as a user would call it."""
+    if method != "true-psf":
+        return restore(field.data, prior="astro", quality=method, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        psf = Path(folder) / "psf.npy"
+        np.save(psf, field.kernel)
+        return restore(field.data, prior="astro", quality="fast", psf_file=str(psf), **options)
 
 
 def _earlier(path: Path | None, resume: bool, settings: Row) -> list[Row]:
@@ -187,20 +192,24 @@ def summarise_photometry(rows: Sequence[Row]) -> list[Row]:
     list of dict
         Flux bias and scatter are median and scaled median absolute deviation over the sources that stand
         alone and are ten times their noise or brighter, of all fields. The centroid bias is the mean over
-        the fields of the length of the field's median shift. Sources found and false ones are summed.
+        the fields of the length of the field's median shift, against the truth and against the positions in
+        the input. Sources found and false ones are summed.
     """
     found = []
     for kind, method in dict.fromkeys((row["kind"], row["method"]) for row in rows):
         own = [row for row in rows if (row["kind"], row["method"]) == (kind, method)]
         scores = [row["scores"] for row in own]
-        shifts = [np.hypot(s["shift_y"], s["shift_x"]) for s in scores if s["shift_y"] is not None]
+        known = [s for s in scores if s["shift_y"] is not None]
+        sure = [s for row in own for s in row["catalogue"] if s["signal"] >= _SURE]
         found.append(
             {
                 "kind": kind,
                 "method": method,
-                **_flux([s for row in own for s in row["catalogue"] if s["signal"] >= _SURE]),
-                "shift": _mean(shifts),
-                "scatter": _mean(s["scatter"] for s in scores),
+                **_flux(sure),
+                "corrected": _flux(sure, "corrected")["corrected"],
+                "shift": _mean(np.hypot(s["shift_y"], s["shift_x"]) for s in known),
+                "moved": _mean(np.hypot(s["moved_y"], s["moved_x"]) for s in known),
+                "scatter": _mean(s["scatter"] for s in known),
                 "width": _mean(s["fwhm"] / s["fwhm_true"] for s in scores if s.get("fwhm")),
                 "ellipticity": _mean(s.get("ellipticity") for s in scores),
                 "completeness": 100.0 * sum(s["found"] for s in scores) / sum(s["sources"] for s in scores),
@@ -239,13 +248,29 @@ def by_magnitude(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _flux(sources: Sequence[Row]) -> Row:
+def _magnitude_table(rows: Sequence[Row]) -> str:
+    """Return `by_magnitude` as Markdown, flux errors as bias and scatter in one cell."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    columns = {"kind": "field", "magnitude": "magnitude", "sources": "sources", "signal": "signal / noise"}
+    columns |= {f"completeness {name}": f"found, %: {name}" for name in methods}
+    columns |= {f"error {name}": f"flux, %: {name}" for name in methods}
+    lines = by_magnitude(rows)
+    for line in lines:
+        for name in methods:
+            bias, scatter = line.get(f"flux {name}"), line.get(f"flux_scatter {name}")
+            line[f"error {name}"] = "" if bias is None else f"{bias:+.1f} ± {scatter:.1f}"
+            if f"completeness {name}" in line:
+                line[f"completeness {name}"] = f"{line[f'completeness {name}']:.0f}"
+    return markdown(lines, columns)
+
+
+def _flux(sources: Sequence[Row], name: str = "flux") -> Row:
     """Return median and scatter of the relative errors of fluxes, per cent."""
-    errors = 100.0 * np.array([s["flux"] for s in sources if s["flux"] is not None])
+    errors = 100.0 * np.array([s[name] for s in sources if s[name] is not None])
     if not errors.size:
-        return {"flux": None, "flux_scatter": None}
+        return {name: None, f"{name}_scatter": None}
     middle = float(np.median(errors))
-    return {"flux": middle, "flux_scatter": float(1.4826 * np.median(np.abs(errors - middle)))}
+    return {name: middle, f"{name}_scatter": float(1.4826 * np.median(np.abs(errors - middle)))}
 
 
 def _mean(values: Any) -> float | None:
@@ -263,7 +288,7 @@ def draw_photometry(rows: Sequence[Row], path: Path) -> None:
     figure, axes = pyplot.subplots(
         len(kinds), 3, figsize=(12, 3.4 * len(kinds)), layout="constrained", squeeze=False
     )
-    colours = dict(zip(methods, ("0.55", "tab:orange", "tab:blue"), strict=False))
+    colours = dict(zip(methods, ("0.55", "tab:orange", "tab:blue", "tab:green"), strict=False))
     for (flux, complete, shift), kind in zip(axes, kinds, strict=True):
         lines = by_magnitude([row for row in rows if row["kind"] == kind])
         middle = [float(line["magnitude"].split()[0]) + 0.5 for line in lines]

@@ -14,19 +14,16 @@ import numpy as np
 from astropy.modeling.models import Sersic2D
 from numpy.typing import NDArray
 
+from blinddps_sci.bench import SKY_KINDS, SKY_PSFS
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.metrics import kernel_width
 from blinddps_sci.simulate import expose, random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
 from blinddps_sci.simulate.points import add_points
 
-__all__ = ["KINDS", "PSFS", "PSF_SIZE", "ZERO_POINT", "SkyField", "make_field"]
+__all__ = ["PSF_SIZE", "ZERO_POINT", "SkyField", "make_field"]
 
 Image = NDArray[np.floating[Any]]
-
-KINDS = ("stars", "galaxies")
-PSFS = ("moffat", "long-exposure", "aberrated", "tracking")
-"""Families of `blinddps_sci.simulate` that blur the sky."""
 
 PSF_SIZE = 32
 ZERO_POINT = 25.0
@@ -105,9 +102,9 @@ def make_field(kind: str, psf: str, size: int, seed: int) -> SkyField:
     Parameters
     ----------
     kind : str
-        One of `KINDS`.
+        One of `SKY_KINDS`.
     psf : str
-        One of `PSFS`.
+        One of `SKY_PSFS`.
     size : int
         Side, pixels.
     seed : int
@@ -118,12 +115,12 @@ def make_field(kind: str, psf: str, size: int, seed: int) -> SkyField:
     ConfigError
         If a name is not known or the size is not 64 to 2048.
     """
-    if kind not in KINDS or psf not in PSFS or not 64 <= size <= 2048 or seed < 0:
+    if kind not in SKY_KINDS or psf not in SKY_PSFS or not 64 <= size <= 2048 or seed < 0:
         raise ConfigError(
-            f"field of {kind!r} with {psf!r}, size {size}, seed {seed}: give {' or '.join(KINDS)}; a PSF of "
-            f"{', '.join(PSFS)}; a size of 64 to 2048; a seed that is not negative"
+            f"field of {kind!r} with {psf!r}, size {size}, seed {seed}: give {' or '.join(SKY_KINDS)}; a PSF "
+            f"of {', '.join(SKY_PSFS)}; a size of 64 to 2048; a seed that is not negative"
         )
-    rng = np.random.default_rng([seed, KINDS.index(kind), PSFS.index(psf)])
+    rng = np.random.default_rng([seed, SKY_KINDS.index(kind), SKY_PSFS.index(psf)])
     side, first = size + PSF_SIZE - 1, valid_origin(PSF_SIZE)
     kernel = _kernel(psf, rng)
     density, magnitudes = (_STARS, _STAR_MAGNITUDES) if kind == "stars" else (_GALAXIES, _GALAXY_MAGNITUDES)

@@ -39,6 +39,9 @@ _ALONE = 12.0
 _BRIGHT = 10.0
 """Positions and shapes are of sources of so many times the noise in an aperture, or more."""
 
+_CORRECTING = 30.0
+"""The aperture correction of an image is measured on its stars of so many times the noise, or more."""
+
 _BOX = 9
 """Side of the box in which a centroid is taken, pixels."""
 
@@ -70,27 +73,30 @@ def score_sky(image: Image, field: SkyField) -> tuple[Row, list[Row]]:
     Returns
     -------
     summary : dict
-        ``found``, ``false`` and ``sources`` (counts), ``shift_y`` and ``shift_x`` (mean centroid less the
-        true one), ``scatter`` (of a centroid along one axis), ``fwhm`` and ``fwhm_true`` (medians, of
-        stars), ``ellipticity`` (mean difference, of galaxies) and ``sky`` (less the true one, electrons).
+        ``found``, ``false`` and ``sources`` (counts), ``shift_y`` and ``shift_x`` (median centroid less the
+        true one), ``moved_y`` and ``moved_x`` (less that in the input), ``scatter`` (of a centroid along one
+        axis), ``fwhm`` and ``fwhm_true`` (medians, of stars), ``ellipticity`` (median difference, of
+        galaxies) and ``sky`` (less the true one, electrons).
     sources : list of dict
-        For each source of the catalogue its ``magnitude``, whether it was ``found``, and if it stands alone
-        its relative error of ``flux`` in an aperture against the same of the true image, and its
-        ``signal`` over the noise of that aperture.
+        For each source of the catalogue its ``magnitude``, whether it was ``found``, its ``signal`` over the
+        noise of its aperture, and if it stands alone the relative error of the ``flux`` in the aperture
+        against the same of the true image; of a star also the ``corrected`` one, after the correction
+        for what lies outside of the aperture, which the image's own bright stars tell.
     """
     alone = _alone(field)
     found, false = _detected(image, field)
-    errors, signals, skies = _fluxes(image, field)
+    (fluxes, skies), (true, _) = _fluxes(image, field), _fluxes(field.truth, field)
+    signals = true / np.sqrt(np.maximum(true, 0.0) + _areas(field) * field.noise**2)
+    correction = _correction(image, field, alone & (signals >= _CORRECTING))
     sources = [
         {
-            "magnitude": float(magnitude),
-            "found": bool(seen),
-            "flux": float(error) if single else None,
-            "signal": float(signal),
+            "magnitude": float(field.magnitudes[i]),
+            "found": bool(found[i]),
+            "signal": float(signals[i]),
+            "flux": float(fluxes[i] / true[i] - 1.0) if alone[i] else None,
+            "corrected": float(correction * fluxes[i] / true[i] - 1.0) if alone[i] and correction else None,
         }
-        for magnitude, seen, error, single, signal in zip(
-            field.magnitudes, found, errors, alone, signals, strict=True
-        )
+        for i in range(len(field.flux))
     ]
     bright = alone & (signals >= _BRIGHT)
     summary: Row = {
@@ -136,24 +142,30 @@ def _detected(image: Image, field: SkyField) -> tuple[NDArray[np.bool_], int]:
     return to_detection <= radius, int(spurious.sum())
 
 
-def _fluxes(image: Image, field: SkyField) -> tuple[Image, Image, Image]:
-    """Return relative errors of the aperture fluxes, signals over noise, and the local skies."""
+def _areas(field: SkyField) -> Image:
+    return np.asarray(np.pi * (_APERTURE + 2.5 * field.sizes) ** 2)
+
+
+def _fluxes(image: Image, field: SkyField, factor: float = 1.0) -> tuple[Image, Image]:
+    """Return the fluxes in apertures (of so many times the usual radius) and the local skies."""
     from photutils.aperture import ApertureStats, CircularAnnulus, CircularAperture
 
-    errors, signals, skies = [], [], []
+    fluxes, skies = [], []
     for (y, x), size in zip(field.positions, field.sizes, strict=True):
-        radius = _APERTURE + 2.5 * size
-        aperture = CircularAperture((x, y), radius)
+        radius = factor * (_APERTURE + 2.5 * size)
         ring = CircularAnnulus((x, y), radius + _ANNULUS[0], radius + _ANNULUS[1])
-        sky, true_sky = (float(ApertureStats(each, ring).median) for each in (image, field.truth))
-        light, true = (
-            float(ApertureStats(each, aperture, local_bkg=level).sum)
-            for each, level in ((image, sky), (field.truth, true_sky))
-        )
-        errors.append(light / true - 1.0)
-        signals.append(true / np.sqrt(max(true, 0.0) + aperture.area * field.noise**2))
+        sky = float(ApertureStats(image, ring).median)
+        fluxes.append(float(ApertureStats(image, CircularAperture((x, y), radius), local_bkg=sky).sum))
         skies.append(sky)
-    return np.array(errors), np.array(signals), np.array(skies)
+    return np.array(fluxes), np.array(skies)
+
+
+def _correction(image: Image, field: SkyField, bright: NDArray[np.bool_]) -> float | None:
+    """Return the light of bright stars in a wide aperture over that in the usual one; None of galaxies."""
+    if field.kind != "stars" or not bright.any():
+        return None
+    narrow, wide = (_fluxes(image, field, factor)[0][bright] for factor in (1.0, 2.0))
+    return float(np.median(wide / narrow))
 
 
 def _shapes(image: Image, field: SkyField, bright: NDArray[np.bool_]) -> Row:
@@ -162,7 +174,7 @@ def _shapes(image: Image, field: SkyField, bright: NDArray[np.bool_]) -> Row:
     from photutils.psf import fit_fwhm
 
     if not bright.any():
-        return dict.fromkeys(("shift_y", "shift_x", "scatter", "fwhm", "fwhm_true", "ellipticity"))
+        return dict.fromkeys(("shift_y", "shift_x", "moved_y", "moved_x", "scatter"))
     y, x = field.positions[bright].T
     net, true = image - field.sky, field.truth - field.sky
     with warnings.catch_warnings():
@@ -170,14 +182,15 @@ def _shapes(image: Image, field: SkyField, bright: NDArray[np.bool_]) -> Row:
         warnings.simplefilter("ignore")
         offsets = [
             np.array(centroid_sources(each, x, y, box_size=_BOX, centroid_func=centroid_2dg)) - (x, y)
-            for each in (net, true)
+            for each in (net, true, field.data - field.sky)
         ]
-        moved = (offsets[0] - offsets[1]).T  # a fit of a galaxy is not centred on its own
-        moved = moved[np.isfinite(moved).all(axis=1)]
+        shifts, moved = offsets[0] - offsets[1], offsets[0] - offsets[2]  # a galaxy's own fit may be off
         row: Row = {
-            "shift_x": float(np.median(moved[:, 0])),
-            "shift_y": float(np.median(moved[:, 1])),
-            "scatter": float(1.4826 * np.median(np.abs(moved - np.median(moved, axis=0)))),
+            "shift_x": float(np.nanmedian(shifts[0])),
+            "shift_y": float(np.nanmedian(shifts[1])),
+            "moved_x": float(np.nanmedian(moved[0])),
+            "moved_y": float(np.nanmedian(moved[1])),
+            "scatter": float(1.4826 * np.nanmedian(np.abs(shifts - np.nanmedian(shifts, axis=1)[:, None]))),
         }
         if field.kind == "stars":
             places = np.column_stack([x, y])

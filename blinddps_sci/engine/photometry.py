@@ -198,13 +198,14 @@ def _measured(attrs: Mapping[Any, Any], overview: np.ndarray, saturation: float 
 
 def _poisson_gaussian(curve: NoiseCurve, floor: float, saturation: float | None) -> NoiseModel:
     """Return the noise of a curve: where it does not reach zero light with any noise, of a pedestal."""
-    pedestal = curve.low if curve.intercept <= floor**2 else 0.0
+    dark = curve.intercept <= floor**2
+    variance = max(curve.variance(curve.low), curve.least) if dark else curve.intercept
     return NoiseModel(
         "poisson-gaussian",
         gain=1.0 / curve.slope,
-        read_noise=max(curve.variance(pedestal) ** 0.5, floor),
+        read_noise=max(variance**0.5, floor),
         saturation=saturation,
-        background=-pedestal,
+        background=-curve.low if dark else 0.0,
     )
 
 

@@ -38,6 +38,9 @@ _MODEL_ERROR = 0.1
 _ABOVE = 1.5
 """Standard deviations above the line from which a brightness counts less: structure only ever adds."""
 
+_LOWEST = 0.5
+"""Share of the 10 % quantile of the variances that is taken for the least."""
+
 _SURE = 4.0
 _MATTERS = 1.5
 """A slope is one of photons if it is so many times its error, and if the variance changes by this factor."""
@@ -59,6 +62,8 @@ class NoiseCurve:
         Darkest and brightest level of the image (0.1 and 99.9 percentiles), data units.
     constant : float
         Variance that fits best if it is the same at all levels.
+    least : float
+        Variance that all levels of the image have, though a line through few pixels may miss it.
     stretch : float
         Standard deviation of the noise over that at the highest frequency: one if it is white.
     """
@@ -69,6 +74,7 @@ class NoiseCurve:
     low: float
     high: float
     constant: float
+    least: float = 0.0
     stretch: float = 1.0
 
     def variance(self, level: float) -> float:
@@ -126,8 +132,9 @@ def noise_curve(image: Array, slope: float | None = None) -> NoiseCurve:
     constant = _line(levels, variances, counts, 0.0)[1]
     given = 0.0 if np.ptp(levels) == 0.0 else slope
     found, intercept, error = _line(levels, variances, counts, given)
-    curve = NoiseCurve(found, intercept, error, low, high, constant)
+    least = _LOWEST * float(np.quantile(variances, 0.1))
     stretch = interpolation(filled, counted)
+    curve = NoiseCurve(found, intercept, error, low, high, constant, least, stretch)
     return replace(
         curve,
         # A slope that is known is that of the noise before anything was done to it.
@@ -135,7 +142,7 @@ def noise_curve(image: Array, slope: float | None = None) -> NoiseCurve:
         intercept=intercept * stretch**2,
         error=error * stretch**2,
         constant=constant * stretch**2,
-        stretch=stretch,
+        least=least * stretch**2,
     )
 
 
