@@ -64,8 +64,8 @@ class Novelty:
             return "the data look like images that the prior knows"
         return (
             f"the data look unlike the images that the prior was trained on: its error on them is "
-            f"{self.score:.1f} times the usual (of such images 2 in 100 have more than {self.limit:.1f} times); "
-            "do not trust fine detail, and compare with another --prior"
+            f"{self.score:.1f} times the usual (2 in 100 of such images have more than {self.limit:.1f} "
+            "times); do not trust fine detail, and compare with another --prior"
         )
 
     @property

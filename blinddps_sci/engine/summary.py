@@ -14,8 +14,9 @@ from blinddps_sci.engine.standing import describe_standing, standing_of
 from blinddps_sci.errors import InputError, PriorError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.result import ResultStore, open_result
+from blinddps_sci.priors.card_text import describe_card
 from blinddps_sci.priors.registry import shipped
-from blinddps_sci.priors.store import PriorCard, read_card
+from blinddps_sci.priors.store import read_card
 
 __all__ = ["describe_job", "describe_path", "describe_priors", "describe_result", "describe_shard"]
 
@@ -99,7 +100,7 @@ def describe_path(path: Path) -> str:
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if path.suffix == ".safetensors":
-        return _card(path.stem, read_card(path))
+        return describe_card(path.stem, read_card(path))
     dataset = open_stack(path)
     shown = {key: value for key, value in dataset.attrs.items() if key not in ("header", "wcs_header")}
     sizes = " x ".join(f"{dim}={size}" for dim, size in dataset["data"].sizes.items())
@@ -151,14 +152,4 @@ def describe_priors(name: str | None = None) -> str:
         return "\n".join(rows) or "no priors are shipped"
     if name not in cards:
         raise PriorError(f"unknown prior {name!r}; shipped are {', '.join(cards) or 'none'}")
-    return _card(name, cards[name])
-
-
-def _card(name: str, card: PriorCard) -> str:
-    rows = {"name": name, **{key: value for key, value in vars(card).items() if value not in ("", [], {})}}
-    error = card.error
-    rows["error"] = "not measured" if error is None else f"by {error['kind']}, {len(error['sigmas'])} levels"
-    return "\n".join(
-        f"{key}: {json.dumps(value) if isinstance(value, dict | list) else value}"
-        for key, value in rows.items()
-    )
+    return describe_card(name, cards[name])
