@@ -47,7 +47,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_signature": False,
-    "copyfile_regex": r".*\.rst",
+    "within_subsection_order": "run_examples.GalleryOrder",
+    "thumbnail_size": (400, 280),
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -2,8 +2,8 @@
 A burst through turbulence
 ==========================
 
-Six short exposures of the Moon through simulated turbulence become one scene: each frame has a
-displacement and a PSF of its own for every tile. See :doc:`/turbulence`.
+Six short exposures of the Moon through simulated turbulence become one scene: each frame
+has a displacement and a PSF of its own for every tile. See :doc:`/turbulence`.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/burst.png'
@@ -17,12 +17,15 @@ from blinddps_sci.metrics import psnr_shift
 FRAMES, SIDE, PSF = 6, 96, 32
 moon = skimage.data.moon().reshape(256, 2, 256, 2).mean(axis=(1, 3)) / 255
 scene = moon[-SIDE - 2 * PSF :, 20 : 20 + SIDE + 2 * PSF]
-burst = simulate_burst(scene, "planetary-20cm", FRAMES, np.random.default_rng(7), size=PSF, sigma=0.01)
+burst = simulate_burst(
+    scene, "planetary-20cm", FRAMES, np.random.default_rng(7), size=PSF, sigma=0.01
+)
 frames, truth = burst.frames, burst.scene
 print("frames", frames.shape, "truth", truth.shape)
 
 # %%
-# ``model="turbulence"`` makes one scene of all frames. Nothing is said of the telescope or the air.
+# ``model="turbulence"`` makes one scene of all frames. Nothing is said of the telescope
+# or the air.
 
 result = restore(
     frames,
@@ -50,8 +53,8 @@ panels = {
     "restored": restored,
     "truth": truth,
 }
-figure, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
-for axis, (title, image) in zip(axes, panels.items(), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(6.4, 6.6), layout="constrained")
+for axis, (title, image) in zip(axes.flat, panels.items(), strict=True):
     if title != "truth":
         print(f"{title}: {psnr_shift(image[inside], truth[inside], 6, 1.0):.1f} dB")
     axis.imshow(image, cmap="gray", vmin=truth.min(), vmax=truth.max())

@@ -2,9 +2,9 @@
 The prior is part of the answer
 ===============================
 
-Blind data fix image and PSF only up to what is expected of images. The same blurred cells are
-restored with the shipped network under three labels, and with ``gaussian``, which expects nothing
-but smoothness.
+Blind data fix image and PSF only up to what is expected of images. The same blurred cells
+are restored with the shipped network under three labels, and with ``gaussian``, which
+expects nothing but smoothness.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/priors.png'
@@ -13,25 +13,28 @@ import numpy as np
 
 from blinddps_sci import restore
 from blinddps_sci.metrics import mnc, psnr_shift
-from blinddps_sci.simulate import random_kernel, random_scene
+from blinddps_sci.simulate import microscope_psf, random_scene
 from blinddps_sci.simulate.blur import blur
 
-SIZE, PSF, NOISE = 96, 32, 0.02
+SIZE, PSF, NOISE = 80, 32, 0.02
 rng = np.random.default_rng(30)
 scene = random_scene((SIZE + PSF - 1, SIZE + PSF - 1), rng, "nuclei")
 scene = scene / np.percentile(scene, 99.9)
 truth = scene[PSF // 2 - 1 :, PSF // 2 - 1 :][:SIZE, :SIZE]
-psf = random_kernel(PSF, rng, "defocus")
+psf = microscope_psf(PSF, na=0.8, wavelength=0.58, pixel=0.1, defocus=1.0, centred=True)
 data = blur(scene, psf) + NOISE * rng.standard_normal((SIZE, SIZE))
 
 # %%
-# All of them explain the data: chi-squared does not choose between them. What you know of the image
-# does.
+# All of them explain the data: chi-squared does not choose between them. What you know of
+# the image does.
 
 panels, kernels = {"blurred": data}, {}
 for prior in ("micro", "generic", "astro", "gaussian"):
     result = restore(data, prior=prior, noise=f"gaussian:{NOISE}", quality="fast")
-    panels[prior], kernels[prior] = result.image.values, result.psf_kernel.values.reshape(PSF, PSF)
+    panels[prior], kernels[prior] = (
+        result.image.values,
+        result.psf_kernel.values.reshape(PSF, PSF),
+    )
     score = psnr_shift(panels[prior][8:-8, 8:-8], truth[8:-8, 8:-8], 4, 1.0)
     print(
         f"{prior:9}{score:5.1f} dB, PSF: MNC {mnc(kernels[prior], psf):.2f}, "

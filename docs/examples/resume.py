@@ -2,9 +2,9 @@
 Interrupted, and gone on with
 =============================
 
-A run is a set of units, each of which is marked once it is on the disk. It may be killed at any
-moment; the result is the same. Here four units are restored with ``prior="gaussian"``, a
-regularised inversion that takes a second.
+A run is a set of units, each of which is marked once it is on the disk. It may be killed
+at any moment; the result is the same. Here four units are restored with
+``prior="gaussian"``, a regularised inversion that is quick.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/resume.png'
@@ -20,18 +20,22 @@ from blinddps_sci.simulate import moffat
 from blinddps_sci.simulate.blur import blur
 
 picture = skimage.data.moon()[:287, 200:487] / 255
-data = blur(picture, moffat(32, 4.0)) + 0.01 * np.random.default_rng(0).standard_normal((256, 256))
+np.save("psf.npy", moffat(32, 4.0))
+data = blur(picture, np.load("psf.npy")) + 0.01 * np.random.default_rng(0).standard_normal(
+    (256, 256)
+)
 fits.writeto("moon.fits", data.astype(np.float32), overwrite=True)
 
 # %%
-# A callback is told of every step. This one pulls the plug once two units are restored, as Ctrl-C
-# would.
+# A callback is told of every step. This one pulls the plug once two units are restored,
+# as Ctrl-C would.
 
 OPTIONS = {
     "prior": "gaussian",
-    "kernel_prior": "gaussian",
+    "psf_file": "psf.npy",
     "noise": "gaussian:0.01",
-    "quality": "fast",
+    "steps": 2,
+    "samples": 2,
     "tile": 64,
     "overlap": 16,
     "unit": 128,
@@ -46,17 +50,24 @@ def pull_the_plug(event) -> None:
 with suppress(KeyboardInterrupt):
     restore("moon.fits", "moon.zarr", callback=pull_the_plug, **OPTIONS)
 half = open_result("moon.zarr").dataset()["image"].load()
-print(open_result("moon.zarr").status, f"- {np.isfinite(half).mean().item():.0%} of the pixels are there")
+print(
+    open_result("moon.zarr").status,
+    f"- {np.isfinite(half).mean().item():.0%} of the pixels are there",
+)
 
 # %%
-# ``resume`` goes on with what has no marker; ``blinddps resume moon.zarr`` does the same. Compare
-# with a run that nobody has interrupted.
+# ``resume`` goes on with what has no marker; ``blinddps resume moon.zarr`` does the same.
+# Compare with a run that nobody has interrupted.
 
 whole = resume("moon.zarr").image
 again = restore("moon.fits", **OPTIONS).image
-print(open_result("moon.zarr").status, "- the same as in one go, bit by bit:", np.array_equal(whole, again))
+print(
+    open_result("moon.zarr").status,
+    "- the same as in one go, bit by bit:",
+    np.array_equal(whole, again),
+)
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
 for axis, (title, image) in zip(
     axes, {"data": data, "interrupted": half, "resumed": whole}.items(), strict=True
 ):

@@ -2,9 +2,9 @@
 The sampler by itself
 =====================
 
-Beneath `restore` lies one function that knows neither files nor tiles: `sample` takes data, an
-operator, a likelihood and a prior for every unknown. Where all of it is Gaussian the posterior is
-known in closed form, and draws can be judged.
+Beneath `restore` lies one function that knows neither files nor tiles: `sample` takes
+data, an operator, a likelihood and a prior for every unknown. Where all of it is Gaussian
+the posterior is known in closed form, and draws can be judged.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/sampler.png'
@@ -20,9 +20,9 @@ from blinddps_sci.sampling.split import Split
 from blinddps_sci.simulate import gaussian
 
 # %%
-# A field of 16 x 16 pixels whose neighbours are correlated, seen through a known blur of 5 x 5
-# pixels. The image's canvas exceeds the data by two pixels on each side, which have to be inferred,
-# too.
+# A field of 16 x 16 pixels whose neighbours are correlated, seen through a known blur of
+# 5 x 5 pixels. The image's canvas exceeds the data by two pixels on each side, which have
+# to be inferred, too.
 
 SIDE, MARGIN, SIGMA = 16, 2, 0.1
 place = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).double()
@@ -38,12 +38,18 @@ clean = operator.forward({"image": truth})
 data = clean + SIGMA * torch.randn_like(clean)
 
 # %%
-# Draw. Each item of a batch has a seed of its own, which fixes its answer whatever the rest of the
-# batch is.
+# Draw. Each item of a batch has a seed of its own, which fixes its answer whatever the
+# rest of the batch is.
 
 unknown = Unknown(prior, (1, SIDE, SIDE), clamp=None)
 posterior = sample(
-    data, operator, Gaussian(SIGMA), {"image": unknown}, sampler=Split(steps=30), seeds=[1], samples=200
+    data,
+    operator,
+    Gaussian(SIGMA),
+    {"image": unknown},
+    sampler=Split(steps=30),
+    seeds=[1],
+    samples=200,
 )
 draws = posterior.samples["image"][:, 0, 0]
 print(posterior.status.value)
@@ -59,25 +65,23 @@ mean = (exact @ (matrix.T @ data.flatten() / SIGMA**2)).reshape(SIDE, SIDE)
 std = exact.diagonal().sqrt().reshape(SIDE, SIDE)
 z = (draws.mean(dim=0) - mean) / std * np.sqrt(len(draws))
 print(f"draws' mean against the exact one: {z.std():.2f} standard errors rms; 1 expected")
-print(f"draws' deviation over the exact one: {(draws.std(dim=0) / std).mean():.3f}; 1 expected")
+print(
+    f"draws' deviation over the exact one: {(draws.std(dim=0) / std).mean():.3f}; 1 expected"
+)
 print(f"reduced chi-squared of the draws: {posterior.chi2.mean():.2f}")
 
-figure, axes = plt.subplots(1, 5, figsize=(12.5, 2.8), layout="constrained")
+figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.8), layout="constrained")
 panels = {
-    "truth": truth[0, 0],
+    "data": data[0, 0],
     "mean of the draws": draws.mean(dim=0),
     "exact mean": mean,
+    "truth": truth[0, 0],
     "std of the draws": draws.std(dim=0),
     "exact std": std,
 }
-for axis, (title, image) in zip(axes, panels.items(), strict=True):
-    deviation = "std" in title
-    axis.imshow(
-        image,
-        cmap="viridis" if deviation else "gray",
-        vmin=0 if deviation else -1,
-        vmax=0.4 if deviation else 1,
-    )
+for axis, (title, image) in zip(axes.flat, panels.items(), strict=True):
+    cmap, low, high = ("viridis", 0, 0.4) if "std" in title else ("gray", -1, 1)
+    axis.imshow(image, cmap=cmap, vmin=low, vmax=high)
     axis.set_title(title)
     axis.set_axis_off()
 

@@ -13,7 +13,7 @@ import skimage.data
 
 from blinddps_sci import restore
 from blinddps_sci.metrics import align
-from blinddps_sci.simulate import random_kernel
+from blinddps_sci.simulate import moffat
 from blinddps_sci.simulate.blur import blur
 
 SIZE, PSF, NOISE = 96, 32, 0.01
@@ -21,9 +21,7 @@ rng = np.random.default_rng(8)
 picture = skimage.data.coins()[:302, :384].reshape(151, 2, 192, 2).mean(axis=(1, 3)) / 255
 scene = picture[: SIZE + PSF - 1, 20 : 20 + SIZE + PSF - 1]
 truth = scene[PSF // 2 - 1 :, PSF // 2 - 1 :][:SIZE, :SIZE]
-data = blur(scene, random_kernel(PSF, rng, "moffat")) + NOISE * rng.standard_normal(
-    (SIZE, SIZE)
-)
+data = blur(scene, moffat(PSF, 3.5)) + NOISE * rng.standard_normal((SIZE, SIZE))
 
 # %%
 # More draws make a better standard deviation; six are the default, twelve those of
