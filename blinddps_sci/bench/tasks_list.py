@@ -71,7 +71,7 @@ TASKS: dict[str, Task] = {
     "poisson-deblurring": Task({"split": _SPLIT, "dps": _dps(), **_DEBLURRING}),
     "phase-retrieval": Task(
         {
-            "split": Drawn(Split(100), 4, noise=8.0, best=True),
+            "split": Drawn(Split(60), noise=3.0, best=True),
             "dps": _dps(16.0, samples=4, best=True),
             "hybrid input-output": Classical(classical.hybrid_input_output),
         },
