@@ -76,6 +76,10 @@ axes[1, 2].set_title("error / standard deviation")
 axes[1, 2].legend(frameon=False, fontsize=8)
 
 # %%
+# Here they are too small: the relief of the coins lies below what the blur lets through, the prior
+# does not expect it, and draws that all lack it agree. Where the prior is wrong, a standard
+# deviation cannot know. :doc:`/limits` has more of this kind.
+#
 # .. image:: /examples/pictures/uncertainty.png
 #
 # It printed:
