@@ -94,7 +94,7 @@ def run_tasks(
     held_out : iterable of (str, ndarray (H, W)), optional
         Domain and image of those below ``data`` that training leaves out, see `run_quality`.
     count, size, seed : int
-        How many images, their side in pixels, a multiple of 8 from 32 to 512, and the seed of everything.
+        How many images, their side in pixels, a multiple of 8 from 56 to 512, and the seed of everything.
     json : Path, optional
         File for settings and rows, written anew after every row.
     resume : bool
@@ -116,10 +116,10 @@ def run_tasks(
         If a file cannot be written, or would be replaced.
     """
     names = parse_tasks(tasks)
-    if count < 1 or not 32 <= size <= 512 or size % 8 or seed < 0:
+    if count < 1 or not 56 <= size <= 512 or size % 8 or seed < 0:
         raise ConfigError(
             f"images {count}, size {size}, seed {seed}: images is at least 1, size a multiple of 8 "
-            "from 32 to 512, seed not negative"
+            "from 56 to 512, seed not negative"
         )
     settings = {
         "data": None if data is None else str(data),

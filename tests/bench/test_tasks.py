@@ -19,7 +19,7 @@ from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.tasks import parse_tasks, run_tasks, score_task
 from blinddps_sci.bench.tasks_classical import hybrid_input_output
 from blinddps_sci.bench.tasks_list import TASKS, Task
-from blinddps_sci.bench.tasks_methods import Classical, Drawn, DrawnBlind
+from blinddps_sci.bench.tasks_methods import Classical, Drawn, DrawnBlind, Restored
 from blinddps_sci.bench.tasks_problems import POSES, Problem
 from blinddps_sci.bench.tasks_table import format_tasks, summarise_tasks
 from blinddps_sci.errors import ConfigError, InputError, OutputError
@@ -27,7 +27,7 @@ from blinddps_sci.metrics import psnr
 from blinddps_sci.sampling.dps import Dps
 from blinddps_sci.sampling.split import Split
 
-SIZE = 32
+SIZE = 56
 KNOWN = [name for name in TASK_NAMES if not name.startswith("blind") and name != "turbulence"]
 
 
@@ -95,7 +95,7 @@ def test_a_burst_has_frames_of_the_truths_size() -> None:
         (task, method)
         for task in TASKS
         for method, way in TASKS[task].methods.items()
-        if isinstance(way, Classical)
+        if isinstance(way, Classical) and task != "phase-retrieval"  # which has a test of its own
     ],
 )
 def test_classical_methods_are_not_made_of_straw(task: str, method: str) -> None:
@@ -141,6 +141,17 @@ def test_a_blind_chain_finds_a_kernel_and_an_image() -> None:
     assert found.kernel.shape == (32, 32)
     assert found.kernel.sum() == pytest.approx(1, abs=1e-4)
     assert (found.kernel >= 0).all()
+
+
+def test_restore_is_called_as_a_user_does() -> None:
+    seen: list[Any] = []
+    options = {"psf_size": 32, "steps": 2, "chains": 1, "samples": 1, "kernel_prior": "uniform"}
+    problem = posed("blind-deblurring")
+    found = Restored(options)(problem, 0, seen.append)
+    assert found.image.shape == (SIZE, SIZE)
+    assert found.kernel.shape == (32, 32)
+    assert {"image"} <= set(seen[0].estimates)
+    assert 0 < score_task(TASKS["blind-deblurring"], problem, found)["mnc"] <= 1
 
 
 def test_a_turn_and_a_shift_count_only_where_they_cannot_be_known() -> None:
@@ -230,8 +241,8 @@ def test_a_run_that_is_stopped_goes_on(quick: list[str], pictures: Path, tmp_pat
     rows = run_tasks(**options, count=2, resume=True)
     assert quick == ["good", "bad", "simple"]
     assert json.loads(file.read_text())["rows"] == rows
-    with pytest.raises(ConfigError, match="made with size 32, not 40"):
-        run_tasks(**options | {"size": 40}, resume=True)
+    with pytest.raises(ConfigError, match="made with size 56, not 64"):
+        run_tasks(**options | {"size": 64}, resume=True)
 
 
 def test_pictures_and_an_animation_of_the_sampling(
@@ -239,16 +250,16 @@ def test_pictures_and_an_animation_of_the_sampling(
 ) -> None:
     folder = tmp_path / "shown"
     arguments = ["bench", "tasks", "--tasks", "box-inpainting", "--data", str(pictures), "--images", "1"]
-    assert cli.main([*arguments, "--size", "32", "--pictures", str(folder)]) == 0
+    assert cli.main([*arguments, "--size", "56", "--pictures", str(folder)]) == 0
     assert "wins" in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == [
         f"box-inpainting-{name}" for name in ("bad.gif", "bad.png", "good.gif", "good.png")
     ]
     from imageio.v3 import imread
 
-    assert imread(folder / "box-inpainting-good.gif", index=None).shape[:3] == (3, 64, 64)
+    assert imread(folder / "box-inpainting-good.gif", index=None).shape[:3] == (3, 112, 112)
     # Data, three steps and the truth, with gaps between them.
-    assert imread(folder / "box-inpainting-good.png").shape == (64, 5 * 64 + 4 * 4)
+    assert imread(folder / "box-inpainting-good.png").shape == (112, 5 * 112 + 4 * 4)
 
 
 def test_what_cannot_be_asked_for_is_refused_in_words(pictures: Path) -> None:
