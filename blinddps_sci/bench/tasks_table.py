@@ -16,12 +16,13 @@ Row = dict[str, Any]
 _COLUMNS = {
     "task": "task",
     "method": "method",
+    "images": "images",
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
     "against": "against the classical",
     "mnc": "kernel MNC",
     "chi2": "chi2",
-    "seconds": "seconds",
+    "seconds": "CPU, s",
 }
 
 
@@ -36,49 +37,52 @@ def summarise_tasks(rows: Sequence[Row]) -> list[Row]:
     Returns
     -------
     list of dict
-        ``gain`` is the mean PSNR over that of the best classical method, ``better`` on how many images it is
-        higher, ``of`` how many there are. ``verdict`` is *wins* if the means of both PSNR and SSIM are above
-        the best of the classical methods, *PSNR only* or *SSIM only* if one is, and *loses* otherwise.
-        Classical methods have none of these, and a method that has failed on an image has no means.
+        ``gain`` is the mean PSNR over that of the best classical method on the same images, ``better`` on how
+        many of them it is higher, ``of`` how many there are. ``verdict`` is *wins* if the means of both
+        PSNR and SSIM are above the best of the classical methods, *PSNR only* or *SSIM only* if one is,
+        and *loses* otherwise. Classical methods have none of these, and a method that has failed on an
+        image has no means.
     """
     table: list[Row] = []
     for task in dict.fromkeys(row["task"] for row in rows):
-        own = [row for row in rows if row["task"] == task]
-        methods = dict.fromkeys(row["method"] for row in own)
-        means = [_means([row for row in own if row["method"] == method]) for method in methods]
-        table += [mean | ({} if mean["classical"] else _against(mean, means, own)) for mean in means]
+        by_method: dict[str, list[Row]] = {}
+        for row in rows:
+            if row["task"] == task:
+                by_method.setdefault(row["method"], []).append(row)
+        classical = [own for own in by_method.values() if own[0]["classical"]]
+        table += [
+            _means(own) | ({} if own[0]["classical"] else _against(own, classical))
+            for own in by_method.values()
+        ]
     return table
 
 
 def _means(rows: Sequence[Row]) -> Row:
-    first = rows[0]
     failed = sum(row["psnr"] is None for row in rows)
     numbers = {}
     for name in ("psnr", "ssim", "mnc", "chi2", "seconds"):
         values = [row[name] for row in rows if row.get(name) is not None]
         numbers[name] = float(np.mean(values)) if values and not failed else None
-    return {key: first[key] for key in ("task", "method", "classical")} | numbers | {"failed": failed}
+    first = {key: rows[0][key] for key in ("task", "method", "classical")}
+    return first | numbers | {"images": len(rows), "failed": failed}
 
 
-def _against(mean: Row, means: Sequence[Row], rows: Sequence[Row]) -> Row:
-    """Return how a method's means, and its images, compare with the classical ones."""
-    classical = [other for other in means if other["classical"] and other["psnr"] is not None]
-    if not classical or mean["psnr"] is None:
+def _against(own: Sequence[Row], classical: Sequence[Sequence[Row]]) -> Row:
+    """Return how a method compares with the classical ones on its images."""
+    cases = {row["case"] for row in own}
+    same = [[row for row in rows if row["case"] in cases] for rows in classical]
+    # One that has failed, or was not run on all of them, is no rival.
+    rivals = [rows for rows in same if len(rows) == len(cases) and _means(rows)["psnr"] is not None]
+    mean = _means(own)
+    if not rivals or mean["psnr"] is None:
         return {}
-    best = max(classical, key=lambda other: float(other["psnr"]))
-    ours, theirs = (
-        {row["case"]: row["psnr"] for row in rows if row["method"] == method}
-        for method in (mean["method"], best["method"])
-    )
-    both = ours.keys() & theirs.keys()
-    higher = mean["psnr"] > best["psnr"], mean["ssim"] > max(other["ssim"] for other in classical)
+    best = max(rivals, key=lambda rows: float(_means(rows)["psnr"]))
+    theirs = {row["case"]: row["psnr"] for row in best}
+    gain = mean["psnr"] - _means(best)["psnr"]
+    higher = gain > 0, mean["ssim"] > max(_means(rows)["ssim"] for rows in rivals)
     verdict = {(True, True): "wins", (True, False): "PSNR only", (False, True): "SSIM only"}
-    return {
-        "gain": mean["psnr"] - best["psnr"],
-        "better": sum(ours[case] > theirs[case] for case in both),
-        "of": len(both),
-        "verdict": verdict.get(higher, "loses"),
-    }
+    better = sum(row["psnr"] > theirs[row["case"]] for row in own)
+    return {"gain": gain, "better": better, "of": len(own), "verdict": verdict.get(higher, "loses")}
 
 
 def format_tasks(rows: Sequence[Row]) -> str:

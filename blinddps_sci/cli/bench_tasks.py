@@ -15,6 +15,9 @@ def add_task_benchmark(kinds: Any) -> None:
     """Add the benchmark of the framework's tasks to the command `bench`."""
     tasks = kinds.add_parser("tasks", help="inpainting to phase retrieval, beside classical methods")
     tasks.add_argument("--tasks", default=",".join(TASK_NAMES), help="comma-separated (default: %(default)s)")
+    tasks.add_argument(
+        "--samplers", default="split,dps", help="comma-separated; dps takes most of the time (default: both)"
+    )
     tasks.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
     tasks.add_argument(
         "--held-out",

@@ -216,6 +216,11 @@ def test_a_split_verdict_says_which_figure_is_higher() -> None:
     ]
     verdicts = [found.get("verdict") for found in summarise_tasks(rows)]
     assert verdicts == ["SSIM only", "PSNR only", None, None]
+    # Another image, on which only classical methods were run, does not count.
+    more = [{**rows[2], "case": 1, "psnr": 40.0}, {**rows[3], "case": 1, "psnr": 41.0}]
+    found = summarise_tasks([*rows, *more])
+    assert [row.get("verdict") for row in found] == verdicts
+    assert (found[1]["gain"], found[1]["of"], found[2]["images"]) == (2.0, 1, 2)
 
 
 def test_what_fails_is_said_and_has_no_mean(
@@ -227,7 +232,7 @@ def test_what_fails_is_said_and_has_no_mean(
     methods = {**tasks.TASKS["box-inpainting"].methods, "bad": fails}
     monkeypatch.setitem(tasks.TASKS, "box-inpainting", Task(methods))
     table = format_tasks(run_tasks(tasks="box-inpainting", data=pictures, count=1, size=SIZE))
-    assert "| box-inpainting | bad |  |  | 1 failed |" in table
+    assert "| box-inpainting | bad | 1 |  |  | 1 failed |" in table
     assert "- box-inpainting, image 0, bad: the chain left the finite numbers" in table
 
 
@@ -260,6 +265,21 @@ def test_pictures_and_an_animation_of_the_sampling(
     assert imread(folder / "box-inpainting-good.gif", index=None).shape[:3] == (3, 112, 112)
     # Data, three steps and the truth, with gaps between them.
     assert imread(folder / "box-inpainting-good.png").shape == (112, 5 * 112 + 4 * 4)
+
+
+def test_a_sampler_may_be_left_out(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def solve(problem: Problem, seed: int, callback: Any = None) -> Outcome:
+        return Outcome(problem.truth)
+
+    simple = Classical(lambda problem, _: problem.truth)
+    ways = {"split": solve, "dps": solve, "dps, uniform kernel prior": solve, "simple": simple}
+    monkeypatch.setitem(tasks.TASKS, "box-inpainting", Task(ways))
+    left = {"split": ["split", "simple"], "dps": ["dps", "dps, uniform kernel prior", "simple"]}
+    for samplers in left:
+        rows = run_tasks(tasks="box-inpainting", samplers=samplers, data=pictures, count=1, size=SIZE)
+        assert [row["method"] for row in rows] == left[samplers]
+    with pytest.raises(ConfigError, match="samplers 'tea': give split or dps"):
+        run_tasks(samplers="tea")
 
 
 def test_what_cannot_be_asked_for_is_refused_in_words(pictures: Path) -> None:
