@@ -180,16 +180,16 @@ def sharp_crops(
         turn, place = divmod(number, len(domains))
         own = sources[domains[place]]
         turns = (own[(turn + offset) % len(own)] for offset in range(len(own)))
-        source = next((each for each in turns if scene(each) is not None), None)
-        if source is None:
+        fitting = ((source.name, image) for source in turns if (image := scene(source)) is not None)
+        name, image = next(fitting, ("", None))
+        if image is None:
             raise InputError(
                 f"no {domains[place]} image is at least {side} pixels on each side; lower --size"
             )
-        image = scene(source)
         rng = np.random.default_rng([seed, number])
         corners = [[int(rng.integers(length - side + 1)) for length in image.shape] for _ in range(_CROPS)]
         crops = [image[y : y + side, x : x + side] for y, x in corners]
-        yield source.name, domains[place], max(crops, key=np.std)
+        yield name, domains[place], max(crops, key=np.std)
 
 
 def _cases(
