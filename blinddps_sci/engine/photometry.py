@@ -197,15 +197,16 @@ def _measured(attrs: Mapping[Any, Any], overview: np.ndarray, saturation: float 
 
 
 def _poisson_gaussian(curve: NoiseCurve, floor: float, saturation: float | None) -> NoiseModel:
-    """Return the noise of a curve: where it does not reach zero light with any noise, of a pedestal."""
-    dark = curve.intercept <= floor**2
-    variance = max(curve.variance(curve.low), curve.least) if dark else curve.intercept
+    """Return the noise of a curve: one that says of no noise where no light is has a pedestal."""
+    pedestal = curve.intercept <= floor**2
+    variance = max(curve.variance(curve.low), curve.least) if pedestal else curve.intercept
     return NoiseModel(
         "poisson-gaussian",
         gain=1.0 / curve.slope,
         read_noise=max(variance**0.5, floor),
         saturation=saturation,
-        background=-curve.low if dark else 0.0,
+        # The line stays where it is, and ends at the read noise.
+        background=(curve.intercept - variance) / curve.slope if pedestal else 0.0,
     )
 
 
