@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from blinddps_sci import sample
 from blinddps_sci.likelihoods import Gaussian, Likelihood
@@ -50,6 +51,17 @@ def test_the_image_and_the_gains_are_found(page: dict[str, Any]) -> None:
     # The gauge: what cannot be known is not there.
     assert page["gains"].log().mean().abs() < 0.01
     assert 0.9 < page["posterior"].chi2.mean() < 1.2
+
+
+def test_column_medians_gain_nothing(page: dict[str, Any]) -> None:
+    """Stripes of the scene are taken for gains, however far medians are smoothed."""
+    scene, exposure = page["scene"], page["exposure"]
+    medians = np.log(np.median(exposure, axis=0))
+    best = max(
+        psnr(exposure / np.exp(medians - gaussian_filter1d(medians, width)), scene, 1.0)
+        for width in (1, 2, 4, 8, 16)
+    )
+    assert best < psnr(exposure, scene, 1.0) + 1
 
 
 def test_without_the_new_likelihood_cosmic_rays_spoil_it(page: dict[str, Any]) -> None:
