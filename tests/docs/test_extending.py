@@ -61,7 +61,7 @@ def test_column_medians_gain_nothing(page: dict[str, Any]) -> None:
         psnr(exposure / np.exp(medians - gaussian_filter1d(medians, width)), scene, 1.0)
         for width in (1, 2, 4, 8, 16)
     )
-    assert best < psnr(exposure, scene, 1.0) + 1
+    assert best == pytest.approx(21.1, abs=0.1)  # as the page says; the exposure has 20.2
 
 
 def test_without_the_new_likelihood_cosmic_rays_spoil_it(page: dict[str, Any]) -> None:
