@@ -42,6 +42,7 @@ def test_intervals_hold_what_they_say_whatever_the_number_of_draws(count: int, s
     assert coverages(fields[0] - fields[1:].mean(axis=0), own)[1] < (0.93 if count == 12 else 0.89)
 
 
+@pytest.mark.slow
 def test_the_split_sampler_covers_where_the_posterior_is_gaussian() -> None:
     """Truths from a stationary Gaussian prior, blurred by a known kernel: 68 and 95 % within 3 %."""
     side, reach, noise, problems, draws = 24, 2, 0.1, 8, 6

@@ -1,0 +1,157 @@
+"""`bench calibration`: what is counted of draws that are right and of draws that are not, and the fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from blinddps_sci import cli
+from blinddps_sci.bench import calibration
+from blinddps_sci.bench.calibration import run_calibration
+from blinddps_sci.bench.calibration_counts import (
+    LEVELS,
+    compared,
+    count_fluxes,
+    count_frequencies,
+    count_pixels,
+    z_histogram,
+)
+from blinddps_sci.bench.calibration_fit import fit_uncertainty
+from blinddps_sci.bench.calibration_table import draw_calibration, format_calibration, summarise_calibration
+from blinddps_sci.engine.uncertainty import Uncertainty
+from blinddps_sci.errors import ConfigError, OutputError
+
+SIDE, DRAWS = 120, 6
+
+
+def scene(rng: np.random.Generator) -> np.ndarray:
+    soft = gaussian_filter(rng.standard_normal((SIDE, SIDE)), 4)
+    return 0.5 + 0.2 * soft / soft.std()
+
+
+def posterior(seed: int, wrong: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return draws and a truth that scatter about one image, the truth so many times as much."""
+    rng = np.random.default_rng(seed)
+    image = scene(rng)
+    scatter = 0.03 * gaussian_filter(rng.standard_normal((DRAWS + 1, SIDE, SIDE)), [0, 0.7, 0.7])
+    return image + scatter[1:], image + wrong * scatter[0]
+
+
+def shares(counts: list[int]) -> np.ndarray:
+    return np.array(counts[1:]) / counts[0]
+
+
+def test_right_draws_cover_in_every_group_and_band() -> None:
+    case = compared(*posterior(0), Uncertainty())
+    counts = count_pixels(case)
+    for kind in ("draws", "stated"):
+        np.testing.assert_allclose(shares(counts[kind]["all"]["0"]), LEVELS, atol=0.04)
+        for group in ("brightness", "activity"):
+            parts = counts[kind][group].values()
+            assert sum(part[0] for part in parts) == case.truth.size
+            for part in parts:
+                if part[0] > 1000:
+                    np.testing.assert_allclose(shares(part), LEVELS, atol=0.07)
+    for part in count_frequencies(case).values():
+        if part[0] > 300:  # of those that the window leaves independent a quarter
+            np.testing.assert_allclose(shares(part), LEVELS, atol=0.07)
+    fluxes = count_fluxes(case)
+    assert sum(fluxes["ranks"]) == fluxes["inside"][0] > 30
+    assert len(fluxes["ranks"]) == DRAWS + 1
+    n, first, second = z_histogram(case)["sums"]
+    assert abs(first / n) < 0.1
+    assert second / n == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("wrong", [0.4, 2.5])
+def test_draws_that_scatter_too_much_or_too_little_are_found_out(wrong: float) -> None:
+    case = compared(*posterior(1, wrong), Uncertainty())
+    expected = {0.4: (0.85, 1.0), 2.5: (0.2, 0.4)}[wrong]
+    for kind in ("draws", "stated"):
+        assert expected[0] < shares(count_pixels(case)[kind]["all"]["0"])[1] <= expected[1]
+    ranks = np.array(count_fluxes(case)["ranks"]) / sum(count_fluxes(case)["ranks"])
+    outer = ranks[0] + ranks[-1]
+    assert outer < 0.15 if wrong < 1 else outer > 0.5
+
+
+def test_a_common_shift_is_no_error() -> None:
+    draws, truth = posterior(2)
+    moved = compared(draws, np.roll(truth, (2, -1), axis=(0, 1)), Uncertainty())
+    np.testing.assert_allclose(shares(count_pixels(moved)["stated"]["all"]["0"]), LEVELS, atol=0.05)
+
+
+def row_of(seed: int, scale: float, edge: float) -> dict[str, object]:
+    """Return a row whose errors have the deviation of `Uncertainty (scale, edge)` exactly."""
+    rng = np.random.default_rng(seed)
+    variance, gradient = rng.gamma(2, 1, 400), rng.gamma(0.5, 1, 400)
+    deviation = np.sqrt((1 + 1 / DRAWS) * (scale**2 * variance + edge**2 * gradient))
+    error = deviation * rng.standard_normal(400)
+    return {"draws": DRAWS, "pixels": {"error": error, "variance": variance, "gradient": gradient}}
+
+
+def test_the_fit_covers_what_it_was_fitted_to() -> None:
+    found, reached = fit_uncertainty([row_of(seed, 1.5, 0.8) for seed in range(8)])
+    np.testing.assert_allclose(reached, [0.68, 0.95], atol=0.01)
+    other = row_of(99, 1.5, 0.8)["pixels"]
+    variance = found.scale**2 * other["variance"] + found.edge**2 * other["gradient"]
+    ratio = np.abs(other["error"]) / np.sqrt((1 + 1 / DRAWS) * variance)
+    assert np.mean(ratio < 1) == pytest.approx(0.68, abs=0.06)
+    assert np.mean(ratio < 1.96) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.fixture
+def quick(pictures: Path) -> dict[str, object]:
+    return {"data": pictures, "count": 2, "size": 64, "steps": 2, "chains": 2, "samples": 2}
+
+
+@pytest.mark.slow
+def test_rows_are_written_as_they_come_and_gone_on_from(
+    quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, made = tmp_path / "c.json", calibration._row
+    seen: list[tuple[int, str]] = []
+
+    def stop(case, method, *more):
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        seen.append((case.number, method))
+        return made(case, method, *more)
+
+    monkeypatch.setattr(calibration, "_row", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_calibration(**quick, json=file)
+    assert len(json.loads(file.read_text())["rows"]) == 3
+    with pytest.raises(OutputError, match="--resume"):
+        run_calibration(**quick, json=file)
+    with pytest.raises(ConfigError, match="made with steps"):
+        run_calibration(**{**quick, "steps": 3}, json=file, resume=True)
+    seen.clear()
+    rows = run_calibration(**quick, json=file, resume=True, plot=tmp_path / "c.png")
+    assert seen == [(1, "known")]
+    assert [(row["case"], row["method"]) for row in rows] == [
+        (0, "blind"), (0, "known"), (1, "blind"), (1, "known"),
+    ]  # fmt: skip
+    assert rows[0]["width"]["rank"] in (0, 1, 2)
+    assert rows[1]["width"] is None
+    assert json.loads(file.read_text())["summary"] == summarise_calibration(rows)
+    text = format_calibration(rows)
+    for part in (
+        "| blind | `std` | all pixels |",
+        "cycles per pixel below 0.05",
+        "flux of apertures",
+        "z-scores",
+    ):
+        assert part in text
+    assert (tmp_path / "c.png").stat().st_size > 10_000
+    draw_calibration([rows[1]], tmp_path / "known.png")
+
+
+def test_what_is_reported_on_is_not_fitted(capsys) -> None:
+    assert cli.main(["bench", "calibration", "--fit"]) == 1
+    assert "--fit needs --held-out" in capsys.readouterr().err
+    assert cli.main(["bench", "calibration", "--held-out"]) == 1
+    assert "--held-out needs --data" in capsys.readouterr().err
