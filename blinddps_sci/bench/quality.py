@@ -177,7 +177,7 @@ def _row(case: Case, name: str, run: Callable[[str, Case], Outcome]) -> Row:
         if found.kernel is not None:
             row |= score_kernel(found.kernel, case.kernel)
         if found.std is not None:
-            row |= score_std(found.image, found.std, case.truth, found.draws)
+            row |= score_std(found.image, found.std, case.truth)
     except ConfigError:  # holds for every case
         raise
     except BlindDpsError as error:

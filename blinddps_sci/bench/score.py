@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special, stats
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.metrics import align, gaussian_coverage, kernel_width, mnc, ssim, z_scores
@@ -63,15 +62,13 @@ def score_kernel(kernel: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def score_std(image: np.ndarray, std: np.ndarray, truth: np.ndarray, draws: int) -> dict[str, float]:
+def score_std(image: np.ndarray, std: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return what the stated uncertainty is worth.
 
     Parameters
     ----------
     image, std, truth : ndarray, (N, N)
-        Mean and standard deviation of the draws, and the truth. The image is not clipped here.
-    draws : int
-        How many draws the standard deviation is of, at least two.
+        Restored image, its stated standard deviation, and the truth. The image is not clipped here.
 
     Returns
     -------
@@ -82,16 +79,8 @@ def score_std(image: np.ndarray, std: np.ndarray, truth: np.ndarray, draws: int)
     Raises
     ------
     InputError
-        If no standard deviation is positive and finite, or there are fewer than two draws.
-
-    Notes
-    -----
-    With S draws of a calibrated posterior ``z sqrt(S / (S + 1))`` is distributed as Student's t with
-    S - 1 degrees of freedom; it is taken to the normal deviate of the same probability, so that 68 %
-    are expected for any S.
+        If no standard deviation is positive and finite.
     """
-    if draws < 2:
-        raise InputError(f"{draws} draws have no standard deviation; take at least two")
     # The truth is moved and not the mean: interpolation would average the errors of neighbours.
     found = align(_inside(truth), _inside(image), _MAX_SHIFT)
     mean, true = found.truth, found.estimate
@@ -101,7 +90,6 @@ def score_std(image: np.ndarray, std: np.ndarray, truth: np.ndarray, draws: int)
     if bad.all():
         raise InputError("no standard deviation is positive; draw at least two samples")
     z = z_scores(mean, np.where(bad, 1.0, spread), true, mask=bad)
-    normal = special.ndtri(stats.t.cdf(z * np.sqrt(draws / (draws + 1)), draws - 1))
     used, wrong = spread[~bad], np.abs(mean - true)[~bad]
     correlation = np.corrcoef(used, wrong)[0, 1] if used.std() > 0 and wrong.std() > 0 else 0.0
-    return {"std_correlation": float(correlation), "coverage": gaussian_coverage(normal)}
+    return {"std_correlation": float(correlation), "coverage": gaussian_coverage(z)}
