@@ -26,7 +26,8 @@ from blinddps_sci.bench.tasks_methods import Classical, Method
 from blinddps_sci.bench.tasks_pictures import Evolution
 from blinddps_sci.bench.tasks_problems import POSES, Problem
 from blinddps_sci.errors import BlindDpsError, ConfigError
-from blinddps_sci.metrics import psnr, ssim
+from blinddps_sci.metrics import align, psnr, ssim
+from blinddps_sci.metrics.image import psnr_from_mse
 
 __all__ = ["parse_tasks", "run_tasks", "score_task"]
 
@@ -34,6 +35,9 @@ SAMPLERS = ("split", "dps")
 """What methods that sample begin their names with."""
 
 _NEEDED = ("task", "case", "method", "psnr")
+_MOVED = 8
+"""Pixels by which phase retrieval may have moved an image."""
+
 _SCORES = ("psnr", "ssim", "mnc", "chi2")
 
 
@@ -189,20 +193,22 @@ def _row(task: Task, problem: Problem, solve: Method, seed: int, evolution: Evol
 def score_task(task: Task, problem: Problem, found: Outcome) -> Row:
     """Return ``psnr`` (dB), ``ssim`` and ``chi2`` of what was found, and ``mnc`` of its kernel.
 
-    Images are clipped to [0, 1] and compared over the whole truth. Where a turn by 180 degrees cannot be
-    known the better one counts; where a shift cannot, the best one, inside a border (`score_image`).
+    Images are clipped to [0, 1] and compared over the whole truth. Blind methods may have moved image and
+    kernel against each other: as everywhere, the best small shift is taken out (`score_image`). Magnitudes of
+    Fourier transforms tell neither a turn by 180 degrees nor, about dark surroundings, a shift: the better
+    turn counts, up to the best shift of at most 8 pixels.
     """
     row: Row = {"chi2": found.chi2}
     if problem.kernel is not None and found.kernel is not None:
         row["mnc"] = score_kernel(found.kernel, problem.kernel)["mnc"]
     if task.shifted:
         return row | score_image(found.image, problem.truth)
-    turns = [found.image, found.image[::-1, ::-1]] if task.turned else [found.image]
-    scores = [
-        {"psnr": psnr(image, problem.truth, 1.0), "ssim": ssim(image, problem.truth, 1.0)}
-        for image in (np.clip(turn, 0, 1) for turn in turns)
-    ]
-    return row | max(scores, key=lambda score: score["psnr"])
+    image = np.clip(found.image, 0, 1)
+    if not task.turned:
+        return row | {"psnr": psnr(image, problem.truth, 1.0), "ssim": ssim(image, problem.truth, 1.0)}
+    placed = [align(turn, problem.truth, _MOVED) for turn in (image, image[::-1, ::-1])]
+    best = min(placed, key=lambda each: each.mse)
+    return row | {"psnr": psnr_from_mse(best.mse, 1.0), "ssim": ssim(best.estimate, best.truth, 1.0)}
 
 
 def _keep(path: Path | None, settings: Row, rows: list[Row]) -> None:

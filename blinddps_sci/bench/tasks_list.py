@@ -43,7 +43,7 @@ class Task:
     methods : mapping of str to Method
         Those that sample, and `Classical` ones to compare with.
     turned : bool
-        Whether an image and the same turned by 180 degrees cannot be told apart.
+        Whether an image and the same turned by 180 degrees, or moved, cannot be told apart.
     shifted : bool
         Whether the image may have moved by a few pixels.
     """
