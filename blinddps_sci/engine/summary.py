@@ -129,7 +129,9 @@ def _store(store: ResultStore) -> str:
         lines += describe_standing(standing)
     if np.isfinite(chi2).any():
         lines.append(f"reduced chi-squared of the draws: {float(np.nanmean(chi2)):.3f}")
-    facts = ("config", "noise", "stretch", "weights", "versions", "device")
+    if details.get("novelty"):
+        lines.append(f"the prior: {details['novelty']['sentence']}")
+    facts = ("config", "noise", "stretch", "uncertainty", "weights", "versions", "device")
     lines += [f"{key}: {json.dumps(details[key])}" for key in facts if key in details]
     return "\n".join(lines)
 
