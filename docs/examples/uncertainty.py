@@ -76,9 +76,9 @@ axes[1, 2].set_title("error / standard deviation")
 axes[1, 2].legend(frameon=False, fontsize=8)
 
 # %%
-# Here they are too small: the relief of the coins lies below what the blur lets through, the prior
-# does not expect it, and draws that all lack it agree. Where the prior is wrong, a standard
-# deviation cannot know. :doc:`/limits` has more of this kind.
+# Right on average over many images is not right for each. Along the edges of these coins they are
+# too large. On their relief, which the blur has taken and the prior does not expect, they are too
+# small: where all draws lack the same, they agree. :doc:`/uncertainty` says how they are made.
 #
 # .. image:: /examples/pictures/uncertainty.png
 #
