@@ -186,7 +186,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __call__(self, problem: Problem, seed: int, callback: Any = None) -> Outcome:
             return way("simple", 0.5)(problem, seed)
 
-    methods = {"good": way("good", 0.9), "bad": way("bad", 0.1), "simple": Simple(lambda *_: None)}
+    methods = {"split": way("split", 0.9), "dps": way("dps", 0.1), "simple": Simple(lambda *_: None)}
     monkeypatch.setitem(tasks.TASKS, "box-inpainting", Task(methods))
     return calls
 
@@ -194,14 +194,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_row_for_every_image_and_method_and_a_verdict(quick: list[str], pictures: Path) -> None:
     rows = run_tasks(tasks="box-inpainting", data=pictures, count=3, size=SIZE)
     assert [(row["case"], row["method"]) for row in rows] == [
-        (case, method) for case in range(3) for method in ("good", "bad", "simple")
+        (case, method) for case in range(3) for method in ("split", "dps", "simple")
     ]
     found = {row["method"]: row for row in summarise_tasks(rows)}
-    assert (found["good"]["verdict"], found["bad"]["verdict"]) == ("wins", "loses")
-    assert (found["good"]["better"], found["bad"]["better"], found["good"]["of"]) == (3, 0, 3)
+    assert (found["split"]["verdict"], found["dps"]["verdict"]) == ("wins", "loses")
+    assert (found["split"]["better"], found["dps"]["better"], found["split"]["of"]) == (3, 0, 3)
     assert "verdict" not in found["simple"]
     table = format_tasks(rows)
-    assert "| box-inpainting | good |" in table
+    assert "| box-inpainting | split |" in table
     assert "wins (+" in table
     assert "loses (-" in table
     # The same images whatever else is asked for.
@@ -232,11 +232,11 @@ def test_what_fails_is_said_and_has_no_mean(
     def fails(problem: Problem, seed: int, callback: Any = None) -> Outcome:
         raise InputError("the chain left the finite numbers")
 
-    methods = {**tasks.TASKS["box-inpainting"].methods, "bad": fails}
+    methods = {**tasks.TASKS["box-inpainting"].methods, "dps": fails}
     monkeypatch.setitem(tasks.TASKS, "box-inpainting", Task(methods))
     table = format_tasks(run_tasks(tasks="box-inpainting", data=pictures, count=1, size=SIZE))
-    assert "| box-inpainting | bad | 1 |  |  | 1 failed |" in table
-    assert "- box-inpainting, image 0, bad: the chain left the finite numbers" in table
+    assert "| box-inpainting | dps | 1 |  |  | 1 failed |" in table
+    assert "- box-inpainting, image 0, dps: the chain left the finite numbers" in table
 
 
 def test_a_run_that_is_stopped_goes_on(quick: list[str], pictures: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_run_that_is_stopped_goes_on(quick: list[str], pictures: Path, tmp_pat
         run_tasks(**options, count=2)
     quick.clear()
     rows = run_tasks(**options, count=2, resume=True)
-    assert quick == ["good", "bad", "simple"]
+    assert quick == ["split", "dps", "simple"]
     assert json.loads(file.read_text())["rows"] == rows
     with pytest.raises(ConfigError, match="made with size 56, not 64"):
         run_tasks(**options | {"size": 64}, resume=True)
@@ -261,13 +261,13 @@ def test_pictures_and_an_animation_of_the_sampling(
     assert cli.main([*arguments, "--size", "56", "--pictures", str(folder)]) == 0
     assert "wins" in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == [
-        f"box-inpainting-{name}" for name in ("bad.gif", "bad.png", "good.gif", "good.png")
+        f"box-inpainting-{name}" for name in ("dps.gif", "dps.png", "split.gif", "split.png")
     ]
     from imageio.v3 import imread
 
-    assert imread(folder / "box-inpainting-good.gif", index=None).shape[:3] == (3, 112, 112)
+    assert imread(folder / "box-inpainting-split.gif", index=None).shape[:3] == (3, 112, 112)
     # Data, three steps and the truth, with gaps between them.
-    assert imread(folder / "box-inpainting-good.png").shape == (112, 5 * 112 + 4 * 4)
+    assert imread(folder / "box-inpainting-split.png").shape == (112, 5 * 112 + 4 * 4)
 
 
 def test_a_sampler_may_be_left_out(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
