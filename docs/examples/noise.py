@@ -23,10 +23,10 @@ truth = scene[PSF // 2 - 1 :, PSF // 2 - 1 :][:SIZE, :SIZE]
 data = blur(scene, moffat(PSF, 3.0)) + NOISE * rng.standard_normal((SIZE, SIZE))
 
 # %%
-# Reduced chi-squared of the draws is one if the noise is right, four if it is twice what
-# was said, and a quarter if it is half of it. Told too little noise, a restoration makes
-# structure of it; told too much, it leaves out what the data know. ``noise="auto"``, the
-# default, measures it in the flattest parts of the image.
+# Reduced chi-squared of the draws is one if the noise is right, four if it is twice what was said,
+# and a quarter if it is half of it. Told too little noise, a restoration makes structure of it;
+# told too much, it leaves out what the data know. ``noise="auto"``, the default, measures it:
+# :doc:`/noise` says how, and how well.
 
 panels = {"blurred": data}
 for said in (NOISE / 2, NOISE, 2 * NOISE, "auto"):
