@@ -38,6 +38,7 @@ _SURE = 10.0
 _COLUMNS = {
     "kind": "field",
     "method": "image",
+    "measured": "sources measured",
     "flux": "flux bias, %",
     "flux_scatter": "flux scatter, %",
     "corrected": "after aperture correction, %",
@@ -205,6 +206,7 @@ def summarise_photometry(rows: Sequence[Row]) -> list[Row]:
             {
                 "kind": kind,
                 "method": method,
+                "measured": sum(s["flux"] is not None for s in sure),
                 **_flux(sure),
                 "corrected": _flux(sure, "corrected")["corrected"],
                 "shift": _mean(np.hypot(s["shift_y"], s["shift_x"]) for s in known),
