@@ -17,6 +17,7 @@ from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.tasks_problems import Problem
 from blinddps_sci.engine.driver import Event
 from blinddps_sci.engine.restore import restore
+from blinddps_sci.engine.scene import round_kernel
 from blinddps_sci.errors import InputError
 from blinddps_sci.operators.base import Given
 from blinddps_sci.operators.stretch import LinearStretch
@@ -112,8 +113,13 @@ class DrawnBlind:
         """Return what it finds."""
         image = _image(problem, 1.0)
         network, _ = load_prior("shipped", "kernel")
+        amplitude = KernelMap(centred=False, power=2)  # kernels are centred when all chains are there
         kernel = Unknown(
-            network, (1, self.size, self.size), KernelMap(power=2), noise_range=(1.0, _LAST_NOISE)
+            network,
+            (1, self.size, self.size),
+            amplitude,
+            start=amplitude.inverse(round_kernel(self.size)),
+            noise_range=(1.0, _LAST_NOISE),
         )
         joint = {"image": replace(image, detail=0.3), "kernel": kernel}
         chains = _draws(problem, joint, self.sampler, seed, self.chains)
