@@ -7,7 +7,6 @@ neither is a file whose name the dialog has not seen because its suffix was miss
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,14 +86,12 @@ def _target(path: str, suffixes: Sequence[str], source: str | None) -> Path:
 
 def _export(store: Any, target: Path) -> bool:
     """Export a result with its provenance; say no to a Zarr copy of one that is not finished."""
-    from blinddps_sci.engine.restore import exporter_for
-    from blinddps_sci.io.output_path import new_folder
+    from blinddps_sci.engine.restore import copy_result, exporter_for
 
     if target.suffix.lower() != ".zarr":
         exporter_for(target)(store, target, overwrite=True)
         return True
     if store.status != "complete":
         return False
-    with new_folder(target) as folder:
-        shutil.copytree(store.path, folder)
+    copy_result(store, target)
     return True

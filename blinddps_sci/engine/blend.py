@@ -88,5 +88,9 @@ def _blended(
         place = common.within(around).slices
         total[(slice(None), *place)] += weight * draws[(slice(None), *inside)]
         told[place] += weight
+    # At its own edge a unit has no weight; what a lost neighbour would have said there, it says itself.
+    alone = told == 0
+    total[:, alone] = own[(slice(None), *around.within(unit.data).slices)][:, alone]
+    told[alone] = 1.0
     found: np.ndarray = total / told
     return found

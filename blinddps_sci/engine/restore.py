@@ -21,13 +21,23 @@ from blinddps_sci.engine.verify import damaged_units, forget
 from blinddps_sci.errors import ConfigError, InputError, NoveltyWarning, OutputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.export import export_fits, export_tiff, to_ccddata
+from blinddps_sci.io.output_path import new_folder
 from blinddps_sci.io.result import ResultStore, open_result, output_path_for, store_path_for
 
 if TYPE_CHECKING:
     import xarray as xr
     from astropy.nddata import CCDData
 
-__all__ = ["check_output", "exporter_for", "prepare_restore", "quarantined", "restore", "resume", "verify"]
+__all__ = [
+    "check_output",
+    "copy_result",
+    "exporter_for",
+    "prepare_restore",
+    "quarantined",
+    "restore",
+    "resume",
+    "verify",
+]
 
 _EXPORTERS = {".fits": export_fits, ".fit": export_fits, ".tif": export_tiff, ".tiff": export_tiff}
 
@@ -44,6 +54,18 @@ def exporter_for(output: Path) -> Callable[..., None]:
         raise OutputError(f"output {output} has no known extension; use .fits or .tif")
     exporter: Callable[..., None] = _EXPORTERS[output.suffix.lower()]
     return exporter
+
+
+def copy_result(store: ResultStore, target: Path) -> None:
+    """Copy a store; the copy has its name once it is whole.
+
+    Raises
+    ------
+    OutputError
+        If something of that name exists, or it cannot be written.
+    """
+    with new_folder(target) as folder:
+        shutil.copytree(store.path, folder)
 
 
 def check_output(output: Path, overwrite: bool) -> None:
