@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from blinddps_sci.bench.calibration_counts import (
@@ -26,8 +25,8 @@ from blinddps_sci.bench.calibration_counts import (
     z_histogram,
 )
 from blinddps_sci.bench.calibration_table import draw_calibration, summarise_calibration
-from blinddps_sci.bench.cases import Case, cases
-from blinddps_sci.bench.quality import check_written, earlier_rows, write_json
+from blinddps_sci.bench.cases import Case, case_settings, cases
+from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.novelty import novelty_of
@@ -39,8 +38,6 @@ from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.sampling.reconcile import reconcile
 
 __all__ = ["METHODS", "run_calibration"]
-
-Row = dict[str, Any]
 
 METHODS = ("blind", "known")
 """Ways in which every case is restored: the PSF is unknown, or told."""
@@ -87,10 +84,7 @@ def run_calibration(
     options = {name: value for name, value in given.items() if value is not None}
     card = load_prior("shipped", "image")[1]
     settings = {
-        "data": None if data is None else str(data),
-        "held_out": held_out is not None,
-        "size": size,
-        "seed": seed,
+        **case_settings(data, held_out, size, seed),
         **given,
         "image": card.sha256,
         "kernel": load_prior("shipped", "kernel")[1].sha256,
@@ -105,22 +99,15 @@ def run_calibration(
             for method in METHODS:
                 if (case.number, method) not in done:
                     rows.append(_row(case, method, options, seed))
-                    _keep(json, settings, rows)
+                    keep_rows(json, settings, rows, summary=summarise_calibration(rows))
                 bar.update()
     if not rows:
         raise InputError("no image gives an input of 18 to 30 dB; give other images or another --size")
     rows.sort(key=lambda row: (row["case"], METHODS.index(row["method"])))
-    _keep(json, settings, rows)
+    keep_rows(json, settings, rows, summary=summarise_calibration(rows))
     if plot is not None:
         draw_calibration(rows, plot)
     return rows
-
-
-def _keep(path: Path | None, settings: dict[str, Any], rows: list[Row]) -> None:
-    if path is not None:
-        machine = {"threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()}
-        summary = summarise_calibration(rows)
-        write_json(path, {"settings": settings, "machine": machine, "summary": summary, "rows": rows})
 
 
 def _row(case: Case, method: str, options: dict[str, Any], seed: int) -> Row:

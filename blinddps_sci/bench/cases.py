@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -21,7 +22,17 @@ from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.simulate import random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
 
-__all__ = ["DOMAINS", "FAMILIES", "NOISES", "PSF_SIZE", "Case", "cases", "sharp_crops", "sharp_images"]
+__all__ = [
+    "DOMAINS",
+    "FAMILIES",
+    "NOISES",
+    "PSF_SIZE",
+    "Case",
+    "case_settings",
+    "cases",
+    "sharp_crops",
+    "sharp_images",
+]
 
 DOMAINS = ("astro", "micro", "generic")
 """Labels of the image prior that have cases."""
@@ -84,6 +95,16 @@ class _Source:
 
     name: str
     load: Callable[[], np.ndarray]
+
+
+def case_settings(data: Path | None, held_out: object | None, size: int, seed: int) -> dict[str, Any]:
+    """Return what decides which cases, or crops, there are, for the file of a benchmark."""
+    return {
+        "data": None if data is None else str(data),
+        "held_out": held_out is not None,
+        "size": size,
+        "seed": seed,
+    }
 
 
 def cases(

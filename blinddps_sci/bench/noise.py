@@ -21,7 +21,7 @@ from scipy import ndimage
 from skimage.transform import downscale_local_mean
 from tqdm import tqdm
 
-from blinddps_sci.bench.quality import check_written, write_json
+from blinddps_sci.bench.row_file import check_written, write_json
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise

@@ -5,7 +5,6 @@ Simulated fields are restored blind, by the presets, and measured by photutils a
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 import tempfile
 import time
@@ -15,22 +14,22 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from blinddps_sci.bench import SKY_KINDS, SKY_METHODS, SKY_PSFS
 from blinddps_sci.bench.methods import network_digests
-from blinddps_sci.bench.quality import check_written, write_json
+from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_kernel
 from blinddps_sci.bench.sky_fields import SkyField, make_field
 from blinddps_sci.bench.sky_scores import check_photutils, score_sky
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.restore import restore
-from blinddps_sci.errors import ConfigError, InputError, OutputError
+from blinddps_sci.errors import ConfigError
 
 __all__ = ["by_magnitude", "draw_photometry", "run_photometry", "summarise_photometry"]
 
-Row = dict[str, Any]
+_NEEDED = ("kind", "psf", "number", "method", "scores", "catalogue")
+"""What rows to go on from have."""
 
 _SURE = 10.0
 """Fluxes whose bias is reported are of so many times their noise, or more."""
@@ -103,14 +102,13 @@ def run_photometry(
             raise ConfigError(f"{name} {', '.join(given)}: give some of {', '.join(known)}")
     check_photutils()
     settings = {"size": size, "seed": seed, **options, "networks": network_digests()}
-    rows = _earlier(json, resume, settings)
+    rows = earlier_rows(json, resume, settings, _NEEDED)
     check_written(plot)
     cases = [(kind, psf, number) for number in range(fields) for kind in kinds for psf in psfs]
     done = {(row["kind"], row["psf"], row["number"], row["method"]) for row in rows}
     for field, number, method in _todo(cases, size, seed, methods, done):
         rows.append(_row(field, number, method, {"seed": seed, **options}))
-        if json is not None:
-            write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows})
+        keep_rows(json, settings, rows)
     if plot is not None:
         draw_photometry(rows, plot)
     return f"{markdown(summarise_photometry(rows), _COLUMNS)}\n\n{_magnitude_table(rows)}"
@@ -157,27 +155,6 @@ def _restored(field: SkyField, method: str, options: dict[str, Any]) -> Any:
         psf = Path(folder) / "psf.npy"
         np.save(psf, field.kernel)
         return restore(field.data, prior="astro", quality="fast", psf_file=str(psf), **options)
-
-
-def _earlier(path: Path | None, resume: bool, settings: Row) -> list[Row]:
-    """Return the rows to go on from, and refuse a file that cannot be used."""
-    if path is None:
-        if resume:
-            raise ConfigError("resume goes on from a file; give --json FILE too")
-        return []
-    check_written(path)
-    if not path.exists():
-        return []
-    if not resume:
-        raise OutputError(f"{path} exists; give --resume to go on from it, or another name")
-    try:
-        stored = json_module.loads(path.read_text())
-        same, rows = stored["settings"] == settings, list(stored["rows"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} holds no rows of this benchmark ({error}); give another --json") from None
-    if not same:
-        raise ConfigError(f"{path} was made with other options or networks; give the same, or another --json")
-    return rows
 
 
 def summarise_photometry(rows: Sequence[Row]) -> list[Row]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from blinddps_sci.bench.cases import PSF_SIZE
 from blinddps_sci.bench.fields import IMAGE, NOISE, Field, make_fields
 from blinddps_sci.bench.methods import network_digests
-from blinddps_sci.bench.quality import check_written, write_json
+from blinddps_sci.bench.row_file import check_written, write_json
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.restore import prepare_restore, restore

@@ -5,30 +5,26 @@ Rows are written as soon as they are there, so that a run that is stopped can go
 
 from __future__ import annotations
 
-import json as json_module
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from blinddps_sci.bench import QUALITY_METHODS
-from blinddps_sci.bench.cases import Case, cases
+from blinddps_sci.bench.cases import Case, case_settings, cases
 from blinddps_sci.bench.methods import Outcome, Overrides, network_digests, parse_methods, run_method
+from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel, score_std
 from blinddps_sci.bench.table import draw_costs, mark_headroom, summarise
-from blinddps_sci.errors import BlindDpsError, ConfigError, InputError, OutputError
+from blinddps_sci.errors import BlindDpsError, ConfigError, InputError
 
-__all__ = ["Row", "check_written", "compare", "earlier_rows", "run_quality", "write_json"]
-
-Row = dict[str, Any]
+__all__ = ["compare", "run_quality"]
 
 _NEEDED = ("case", "method", "psnr", "input_psnr")
 """What rows to go on from have."""
@@ -91,10 +87,7 @@ def run_quality(
     made = cases(data, count, size, seed, held_out=held_out)
     check_written(plot)
     settings = {
-        "data": None if data is None else str(data),
-        "held_out": held_out is not None,
-        "size": size,
-        "seed": seed,
+        **case_settings(data, held_out, size, seed),
         **asdict(overrides),
         "networks": network_digests(),
     }
@@ -188,83 +181,6 @@ def _row(case: Case, name: str, run: Callable[[str, Case], Outcome]) -> Row:
     }
 
 
-def earlier_rows(
-    path: Path | None, resume: bool, settings: dict[str, Any], needed: Collection[str]
-) -> list[Row]:
-    """Return the rows to go on from, and refuse a file that cannot be used.
-
-    Parameters
-    ----------
-    path : Path, optional
-        File of settings and rows.
-    resume : bool
-        Whether to go on from it; a file that is there is refused otherwise.
-    settings : dict
-        What it has to have been made with.
-    needed : collection of str
-        What every row has.
-
-    Raises
-    ------
-    ConfigError, InputError, OutputError
-        If the file is of other settings, holds no such rows, or would be replaced.
-    """
-    if path is None:
-        if resume:
-            raise ConfigError("resume goes on from a file; give --json FILE too")
-        return []
-    check_written(path)
-    if path.exists() and not resume:
-        raise OutputError(f"{path} exists; give --resume to go on from it, or another name")
-    if not path.exists():
-        return []
-    try:
-        stored = json_module.loads(path.read_text())
-        # Files from before there were held-out images do not name the setting.
-        rows, earlier = list(stored["rows"]), {"held_out": False, **stored["settings"]}
-        if not all(set(needed) <= row.keys() for row in rows):
-            raise ValueError("a row is not complete")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} holds no rows of a comparison ({error}); give another --json") from None
-    for key, value in settings.items():
-        if earlier.get(key) != value:
-            raise ConfigError(
-                f"{path} was made with {key} {earlier.get(key)!r}, not {value!r}; "
-                "use the same options, or another --json"
-            )
-    return rows
-
-
-def _keep(path: Path | None, settings: dict[str, Any], rows: list[Row]) -> None:
+def _keep(path: Path | None, settings: Row, rows: list[Row]) -> None:
     mark_headroom(rows)
-    if path is not None:
-        machine = {"threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()}
-        write_json(path, {"settings": settings, "machine": machine, "summary": summarise(rows), "rows": rows})
-
-
-def check_written(path: Path | None) -> None:
-    """Refuse a file whose folder does not exist.
-
-    Raises
-    ------
-    OutputError
-        If it does not.
-    """
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"folder {path.parent} does not exist; create it or choose another file")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that is complete at any moment.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json_module.dumps(content, indent=1) + "\n")
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+    keep_rows(path, settings, rows, summary=summarise(rows))

@@ -15,7 +15,8 @@ import torch
 
 from blinddps_sci.bench.cases import PSF_SIZE, Case, sharp_images
 from blinddps_sci.bench.methods import Outcome
-from blinddps_sci.bench.quality import Row, compare
+from blinddps_sci.bench.quality import compare
+from blinddps_sci.bench.row_file import Row
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.operators.warp import Warp
 from blinddps_sci.priors.tilt import PUBLISHED_RANGE

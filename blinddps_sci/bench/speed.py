@@ -22,7 +22,7 @@ from torch import nn
 from blinddps_sci.bench import SPEED_METHODS
 from blinddps_sci.bench.cases import Case, cases
 from blinddps_sci.bench.methods import Overrides, parse_methods, published, run_method
-from blinddps_sci.bench.quality import check_written, write_json
+from blinddps_sci.bench.row_file import check_written, write_json
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.priors.registry import load_prior

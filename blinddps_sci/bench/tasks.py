@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from blinddps_sci.bench import TASK_NAMES
-from blinddps_sci.bench.cases import sharp_crops
+from blinddps_sci.bench.cases import case_settings, sharp_crops
 from blinddps_sci.bench.methods import Outcome, network_digests
-from blinddps_sci.bench.quality import Row, earlier_rows, write_json
+from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.tasks_list import TASKS, Task
 from blinddps_sci.bench.tasks_methods import Classical, Method
@@ -140,36 +139,40 @@ def run_tasks(
     OutputError
         If a file cannot be written, or would be replaced.
     """
-    names, methods = parse_tasks(tasks), _methods(parse_tasks(tasks), samplers)
+    methods = _methods(parse_tasks(tasks), samplers)
     if count < 1 or not 56 <= size <= 512 or size % 8 or seed < 0:
         raise ConfigError(
             f"images {count}, size {size}, seed {seed}: images is at least 1, size a multiple of 8 "
             "from 56 to 512, seed not negative"
         )
     settings = {
-        "data": None if data is None else str(data),
-        "held_out": held_out is not None,
-        "size": size,
-        "seed": seed,
+        **case_settings(data, held_out, size, seed),
         "networks": network_digests(),
     }
     cases = _Cases(data, None if held_out is None else list(held_out), count, size, seed)
     rows = earlier_rows(json, resume, settings, _NEEDED)
     done = {(row["task"], row["case"], row["method"]) for row in rows}
-    with tqdm(total=count * sum(map(len, methods.values())), file=sys.stderr) as bar:
-        for name in names:
-            for number, (image, problem) in enumerate(cases.posed(name)):
-                for method, solve in methods[name].items():
-                    bar.set_postfix_str(f"{name}, image {number}, {method}")
-                    if (name, number, method) not in done:
-                        place = {"task": name, "case": number, "image": image, "method": method}
-                        evolution = Evolution.of(pictures if number == 0 else None, problem, solve)
-                        rows.append(place | _row(TASKS[name], problem, solve, seed, evolution))
-                        evolution.write(f"{name}-{method}")
-                        _keep(json, settings, rows)
-                    bar.update()
-    _keep(json, settings, rows)
+    for place, problem in _todo(cases, methods):
+        name, number, method = place["task"], place["case"], place["method"]
+        if (name, number, method) not in done:
+            solve = methods[name][method]
+            evolution = Evolution.of(pictures if number == 0 else None, problem, solve)
+            rows.append(place | _row(TASKS[name], problem, solve, seed, evolution))
+            evolution.write(f"{name}-{method}")
+            keep_rows(json, settings, rows)
+    keep_rows(json, settings, rows)
     return sorted(rows, key=lambda row: (TASK_NAMES.index(row["task"]), row["case"]))
+
+
+def _todo(cases: _Cases, methods: Mapping[str, Mapping[str, Method]]) -> Iterator[tuple[Row, Problem]]:
+    """Yield every task on every image for every method, and show on stderr which is at work."""
+    with tqdm(total=cases.count * sum(map(len, methods.values())), file=sys.stderr) as bar:
+        for name, own in methods.items():
+            for number, (image, problem) in enumerate(cases.posed(name)):
+                for method in own:
+                    bar.set_postfix_str(f"{name}, image {number}, {method}")
+                    yield {"task": name, "case": number, "image": image, "method": method}, problem
+                    bar.update()
 
 
 def _row(task: Task, problem: Problem, solve: Method, seed: int, evolution: Evolution) -> Row:
@@ -209,9 +212,3 @@ def score_task(task: Task, problem: Problem, found: Outcome) -> Row:
     placed = [align(turn, problem.truth, _MOVED) for turn in (image, image[::-1, ::-1])]
     best = min(placed, key=lambda each: each.mse)
     return row | {"psnr": psnr_from_mse(best.mse, 1.0), "ssim": ssim(best.estimate, best.truth, 1.0)}
-
-
-def _keep(path: Path | None, settings: Row, rows: list[Row]) -> None:
-    if path is not None:
-        machine = {"threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()}
-        write_json(path, {"settings": settings, "machine": machine, "rows": rows})

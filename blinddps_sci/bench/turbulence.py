@@ -17,8 +17,8 @@ from skimage.registration import phase_cross_correlation
 from tqdm import tqdm
 
 from blinddps_sci.bench.bursts import BurstCase, read_case, simulated_cases
-from blinddps_sci.bench.quality import check_written, write_json
 from blinddps_sci.bench.real_bursts import COLUMNS, judge
+from blinddps_sci.bench.row_file import check_written, write_json
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.bench.torchmfbd_method import has_torchmfbd, torchmfbd_restored
 from blinddps_sci.engine.photometry import estimate_sigma

@@ -11,6 +11,7 @@ from blinddps_sci.bench import QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
 from blinddps_sci.cli.base import FAILED, Parser
 from blinddps_sci.cli.bench_calibration import add_calibration
 from blinddps_sci.cli.bench_detector import add_detector_benchmarks
+from blinddps_sci.cli.bench_images import add_images, add_rows, planes_of
 from blinddps_sci.cli.bench_tasks import add_task_benchmark
 from blinddps_sci.errors import ConfigError
 
@@ -29,23 +30,18 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
         default=QUALITY_METHODS,
         help="comma-separated; split-S-C-N has S steps, C chains and N samples (default: %(default)s)",
     )
-    quality.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
-    quality.add_argument(
-        "--held-out",
-        action="store_true",
-        help="only images below --data, a folder of training images, that training leaves out: to tune on",
-    )
+    add_images(quality, "to tune on")
     quality.add_argument("--cases", "--images", dest="count", type=int, default=24, help="how many cases")
-    quality.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    add_rows(quality)
     quality.add_argument("--plot", type=Path, metavar="FILE.png", help="quality against cost")
     quality.set_defaults(command=_bench_quality)
     speed = kinds.add_parser("speed", help="time, networks' share and memory of one restoration")
     speed.add_argument("--methods", default=SPEED_METHODS, help="comma-separated (default: %(default)s)")
+    speed.add_argument("--json", type=Path, help="file for the numbers")
     speed.set_defaults(command=_bench_costs, kind="speed")
     for kind in (quality, speed):
         kind.add_argument("--size", type=int, default=128, help="side of the blurred images, pixels")
         kind.add_argument("--seed", type=int, default=0)
-        kind.add_argument("--json", type=Path, help="file for the numbers")
         for name in ("steps", "chains", "samples"):
             kind.add_argument(f"--{name}", type=int, help="instead of the presets' of split")
     step = kinds.add_parser("step", help="cost of a Dps step over that of its networks")
@@ -100,8 +96,7 @@ def _add_turbulence(kinds: Any) -> None:
     single.add_argument("--size", type=int, default=128, help="side of the frames, pixels")
     single.add_argument("--steps", type=int, default=1000)
     single.add_argument("--seed", type=int, default=0)
-    single.add_argument("--json", type=Path, help="file for the numbers")
-    single.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    add_rows(single)
     single.set_defaults(command=_bench_single_frame)
 
 
@@ -120,14 +115,7 @@ def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
     from blinddps_sci.bench.quality import run_quality
     from blinddps_sci.bench.table import format_table
 
-    planes = None
-    if held_out:
-        from blinddps_sci.training.images import held_out_planes
-
-        if data is None:
-            raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
-        planes = held_out_planes(data)
-    print(format_table(run_quality(data=data, held_out=planes, **options)))
+    print(format_table(run_quality(data=data, held_out=planes_of(data, held_out), **options)))
 
 
 def _bench_single_frame(**options: Any) -> None:
@@ -139,7 +127,7 @@ def _bench_single_frame(**options: Any) -> None:
 
 def _bench_scale(what: str, json: Path | None, costs: Path | None) -> None:
     from blinddps_sci.bench.projection import read_costs, run_projection
-    from blinddps_sci.bench.quality import check_written, write_json
+    from blinddps_sci.bench.row_file import check_written, write_json
     from blinddps_sci.bench.scale import run_overhead, run_plan, run_stragglers, run_strong
     from blinddps_sci.bench.scale_runs import run_memory, run_model
     from blinddps_sci.bench.seams import run_seams

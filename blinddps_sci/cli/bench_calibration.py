@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from blinddps_sci.cli.bench_images import add_images, add_rows, planes_of
 from blinddps_sci.errors import ConfigError
 
 __all__ = ["add_calibration"]
@@ -14,20 +15,14 @@ __all__ = ["add_calibration"]
 def add_calibration(kinds: Any) -> None:
     """Add `calibration` to the command `bench`."""
     parser = kinds.add_parser("calibration", help="how often intervals hold the truth, on simulated blur")
-    parser.add_argument("--data", type=Path, help="folder of sharp images; scikit-image's by default")
-    parser.add_argument(
-        "--held-out",
-        action="store_true",
-        help="only images below --data, a folder of training images, that training leaves out: to fit on",
-    )
+    add_images(parser, "to fit on")
     parser.add_argument("--cases", dest="count", type=int, default=12, help="how many")
     parser.add_argument("--size", type=int, default=96, help="side of the blurred images, pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quality", default="default", help="preset: fast, default or best")
     for name in ("steps", "chains", "samples"):
         parser.add_argument(f"--{name}", type=int, help="instead of the preset's")
-    parser.add_argument("--json", type=Path, help="file for the numbers")
-    parser.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    add_rows(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="coverages, z-scores and ranks")
     parser.add_argument(
         "--fit",
@@ -43,14 +38,7 @@ def _calibration(held_out: bool, data: Path | None, fit: bool, **options: Any) -
 
     if fit and not held_out:
         raise ConfigError("--fit needs --held-out: what is fitted must not be reported on")
-    planes = None
-    if held_out:
-        from blinddps_sci.training.images import held_out_planes
-
-        if data is None:
-            raise ConfigError("--held-out needs --data FOLDER, a folder of training images")
-        planes = held_out_planes(data)
-    rows = run_calibration(data=data, held_out=planes, **options)
+    rows = run_calibration(data=data, held_out=planes_of(data, held_out), **options)
     print(format_calibration(rows))
     if fit:
         print(_fitted(rows, options))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blinddps_sci.bench import SKY_KINDS, SKY_METHODS, SKY_PSFS
+from blinddps_sci.cli.bench_images import add_rows
 
 __all__ = ["add_detector_benchmarks"]
 
@@ -24,8 +25,7 @@ def add_detector_benchmarks(kinds: Any) -> None:
         sky.add_argument(f"--{name}", default=",".join(known), help="comma-separated (default: %(default)s)")
     sky.add_argument("--size", type=int, default=192, help="side of the fields, pixels")
     sky.add_argument("--seed", type=int, default=0)
-    sky.add_argument("--json", type=Path, help="file for the numbers")
-    sky.add_argument("--resume", action="store_true", help="go on from the rows in the --json file")
+    add_rows(sky)
     sky.add_argument("--plot", type=Path, metavar="FILE.png", help="fluxes, sources found and shifts")
     sky.set_defaults(command=_photometry)
 

@@ -14,7 +14,8 @@ from blinddps_sci import cli
 from blinddps_sci.bench import quality
 from blinddps_sci.bench.cases import Case
 from blinddps_sci.bench.methods import Outcome, Overrides
-from blinddps_sci.bench.quality import run_quality, write_json
+from blinddps_sci.bench.quality import run_quality
+from blinddps_sci.bench.row_file import write_json
 from blinddps_sci.bench.table import format_table
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 

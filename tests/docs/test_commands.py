@@ -28,15 +28,25 @@ def commands(page: Path) -> Iterator[str]:
                 yield found[1].replace("$i", "0").replace("{}", "0")
 
 
+def refusal(command: str) -> str | None:
+    """Return why the command line does not take a command; None if it does."""
+    try:
+        options = vars(_parser().parse_args(shlex.split(command, comments=True)))
+        if command.split()[0] in ("restore", "plan"):
+            make_config(given({k: v for k, v in options.items() if k in RestoreConfig.model_fields}))
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_are_understood(page: Path) -> None:
-    for command in commands(page):
-        try:
-            options = vars(_parser().parse_args(shlex.split(command, comments=True)))
-            if command.split()[0] in ("restore", "plan"):
-                make_config(given({k: v for k, v in options.items() if k in RestoreConfig.model_fields}))
-        except ConfigError as error:
-            pytest.fail(f"{page.name}: blinddps {command}: {error}")
+    assert {command: why for command in commands(page) if (why := refusal(command)) is not None} == {}
+
+
+def test_a_command_that_is_not_understood_is_found() -> None:
+    assert refusal("restore a.fits -o b.zarr --prior astro") is None
+    assert "tea" in (refusal("restore a.fits -o b.zarr --tea 3") or "")
 
 
 def test_commands_are_found() -> None:
