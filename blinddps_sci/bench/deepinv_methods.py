@@ -102,12 +102,7 @@ def deepinv_restored(sampler: str, steps: int, case: Case, seed: int) -> np.ndar
     kernel = torch.from_numpy(case.kernel)[None, None].to(job.device)
     data = (torch.from_numpy(case.data)[None, None].to(job.device) - low) / scale
     noise = case.noise / scale
-    physics = deepinv.physics.LinearPhysics(
-        A=lambda image, **_: convolve(image, kernel, margin),
-        A_adjoint=lambda residual, **_: convolve_adjoint_image(residual, kernel, margin),
-        noise_model=deepinv.physics.GaussianNoise(noise),
-        device=job.device,
-    )
+    physics = _physics(deepinv, kernel, margin, noise)
     network = _Network(job.image_prior)
     with torch.random.fork_rng([job.device] if job.device.type == "cuda" else []):
         torch.manual_seed(seed)  # DiffPIR draws from the global generator
@@ -135,6 +130,16 @@ def deepinv_restored(sampler: str, steps: int, case: Case, seed: int) -> np.ndar
     if not np.isfinite(image).all():
         raise InputError(f"deepinv's {sampler} of {steps} steps left the finite numbers; give more steps")
     return np.asarray(image)
+
+
+def _physics(deepinv: Any, kernel: Tensor, margin: int, noise: float) -> Any:
+    """Return deepinv's operator of blur by a kernel (1, 1, K, K), on a canvas, with its noise."""
+    return deepinv.physics.LinearPhysics(
+        A=lambda image, **_: convolve(image, kernel, margin),
+        A_adjoint=lambda residual, **_: convolve_adjoint_image(residual, kernel, margin),
+        noise_model=deepinv.physics.GaussianNoise(noise),
+        device=kernel.device,
+    )
 
 
 class _Network(nn.Module):

@@ -149,25 +149,12 @@ def restore(
     if output is None:
         with tempfile.TemporaryDirectory() as folder:
             kept = restore(
-                source,
-                Path(folder) / "result.zarr",
-                on_start=on_start,
-                callback=callback,
-                **options,
+                source, Path(folder) / "result.zarr", on_start=on_start, callback=callback, **options
             )
             return kept if isinstance(source, NDData) else kept.load()
     target = Path(output)
     shared = options.get("shard") is not None
-    if not shared:
-        check_output(target, overwrite)
-    elif overwrite or target.suffix.lower() != ".zarr":
-        raise ConfigError("shards share one .zarr output, which none of them may overwrite; remove it first")
-    job = prepare_restore(source, options)
-    if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
-        raise ConfigError(
-            f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
-        )
-    check_job(job, target.parent, copied=not is_path(source))
+    job = _checked(source, target, overwrite, options)
     if shared:
         run = join_run(job, target, source=source)
         if run.store.status == "complete":
@@ -183,6 +170,21 @@ def restore(
     answer: xr.Dataset | CCDData | None = to_ccddata(store) if isinstance(source, NDData) else None
     found = _delivered(run, target, overwrite=overwrite)
     return found if answer is None else answer
+
+
+def _checked(source: Any, target: Path, overwrite: bool, options: dict[str, Any]) -> Job:
+    """Return the resolved job, if it can be run and its output be written."""
+    if options.get("shard") is None:
+        check_output(target, overwrite)
+    elif overwrite or target.suffix.lower() != ".zarr":
+        raise ConfigError("shards share one .zarr output, which none of them may overwrite; remove it first")
+    job = prepare_restore(source, options)
+    if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
+        raise ConfigError(
+            f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
+        )
+    check_job(job, target.parent, copied=not is_path(source))
+    return job
 
 
 def _warn(store: ResultStore) -> None:

@@ -63,10 +63,8 @@ def create_result(
         The stack that is restored, from `blinddps_sci.io.open_stack`: gives axes, lengths and facts.
     node_y, node_x : array_like, (n,)
         PSF nodes, 0-based pixels of the image.
-    frames, channels : int
-        Lengths of these axes of the PSF arrays.
-    kernel_size : int
-        K.
+    frames, channels, kernel_size : int
+        Lengths of these axes of the PSF arrays, and K.
     shard, chunk : int
         Sides in pixels; a unit of work writes one shard. Clipped to the image.
     attrs : mapping, optional
@@ -94,12 +92,8 @@ def create_result(
     """
     target = Path(path).expanduser().absolute()
     _check_target(target, overwrite)
-    stack = template["data"]
-    names = tuple(str(dim) for dim in (stack.dims if dims is None else dims))
-    if names[-2:] != ("y", "x"):
-        raise ConfigError(f"a result has the axes (..., y, x); got {names}")
     geometry = Geometry(
-        sizes={name: int(stack.sizes.get(name, 1)) for name in names},
+        sizes=_sizes(template["data"], dims),
         node_y=node_positions(node_y, "node_y"),
         node_x=node_positions(node_x, "node_x"),
         frames=int(frames),
@@ -112,16 +106,29 @@ def create_result(
     )
     sides = {"shard": geometry.shard, "chunk": geometry.chunk}
     record = new_record(template.attrs, {**(attrs or {}), **sides})
+    _make(target, geometry, record)
+    return ResultStore(target, "r+")
+
+
+def _sizes(stack: xr.DataArray, dims: Sequence[str] | None) -> dict[str, int]:
+    """Return the axes of the image and their lengths."""
+    names = tuple(str(dim) for dim in (stack.dims if dims is None else dims))
+    if names[-2:] != ("y", "x"):
+        raise ConfigError(f"a result has the axes (..., y, x); got {names}")
+    return {name: int(stack.sizes.get(name, 1)) for name in names}
+
+
+def _make(target: Path, geometry: Geometry, record: Mapping[str, Any]) -> None:
+    """Make a new store beside its place, and put it there; nothing is left behind if that fails."""
     partial = target.with_name(f".{target.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         _write_empty(partial, geometry, record)
         _put_in_place(partial, target)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return ResultStore(target, "r+")
 
 
 def open_result(path: str | os.PathLike[str], mode: str = "r") -> ResultStore:

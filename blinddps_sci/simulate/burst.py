@@ -222,10 +222,7 @@ def simulate_burst(
     ----------
     S. H. Chan 2022, doi:10.1109/LSP.2022.3200551 (the order).
     """
-    if isinstance(setting, str):
-        if setting not in PRESETS:
-            raise ConfigError(f"setting {setting!r} is unknown; it is one of {', '.join(PRESETS)}")
-        setting = PRESETS[setting]
+    setting = _setting(setting)
     flux = np.asarray(scene, dtype=np.float64)
     if flux.ndim != 2:
         raise InputError(f"scene of shape {flux.shape}: give one image (H, W)")
@@ -245,6 +242,15 @@ def simulate_burst(
     noisy = gain * seen + sigma * rng.standard_normal(seen.shape)
     inner = flux[size:-size, size:-size].astype(np.float32)
     return Burst(noisy.astype(np.float32), inner, kernels, tilt, positions)
+
+
+def _setting(setting: Setting | str) -> Setting:
+    """Return a setting, or the preset of a name."""
+    if not isinstance(setting, str):
+        return setting
+    if setting not in PRESETS:
+        raise ConfigError(f"setting {setting!r} is unknown; it is one of {', '.join(PRESETS)}")
+    return PRESETS[setting]
 
 
 def _optics(

@@ -36,6 +36,16 @@ Role = Literal["image", "kernel", "tilt"]
 _AT_ONCE = 500
 
 
+def _examples(role: Role, recipe: Recipe, data: Path | None, folder: Path, workers: int) -> Source:
+    """Return the batches of a role, whose examples are kept in the folder of the run."""
+    if role == "image" and (data is None or not data.exists()):
+        raise ConfigError("an image network needs --data FOLDER with images, or a pack.npz")
+    folder.mkdir(parents=True, exist_ok=True)
+    if data is not None and role == "image":
+        return _images(recipe, data, folder, workers)
+    return _simulated(role, recipe, folder, workers)
+
+
 def _images(recipe: Recipe, data: Path, folder: Path, workers: int) -> Source:
     pack_file = data if data.suffix == ".npz" else folder / "pack.npz"
     if pack_file.is_file():
@@ -138,19 +148,8 @@ def train(
     if batch is not None:
         chosen = replace(chosen, batch=batch)
     trainer = Trainer(chosen, folder, device=device, compiled=compiled)
-    if resume:
-        trainer.resume()
-    elif trainer.checkpoint.exists():
-        raise ConfigError(f"{folder} already holds a run; give --resume to go on, or another --output")
-    if start_from is not None and not resume:
-        trainer.start_from(load_denoiser(start_from)[0])
-    if role == "image" and (data is None or not data.exists()):
-        raise ConfigError("an image network needs --data FOLDER with images, or a pack.npz")
-    folder.mkdir(parents=True, exist_ok=True)
-    if data is not None and role == "image":
-        source = _images(chosen, data, folder, workers)
-    else:
-        source = _simulated(role, chosen, folder, workers)
+    _begin(trainer, folder, resume, start_from)
+    source = _examples(role, chosen, data, folder, workers)
     batches = load(source, [0, trainer.step], workers=workers, pinned=device == "cuda")
     weights = folder / f"{Path(name).stem}.safetensors"
 
@@ -162,6 +161,17 @@ def train(
     trainer.run(batches, minutes, on_save=publish)
     _calibrate(role, weights, data, chosen)
     return weights
+
+
+def _begin(trainer: Trainer, folder: Path, resume: bool, start_from: Path | None) -> None:
+    """Let a trainer go on from its checkpoint, or begin with trained weights or with none."""
+    if resume:
+        trainer.resume()
+        return
+    if trainer.checkpoint.exists():
+        raise ConfigError(f"{folder} already holds a run; give --resume to go on, or another --output")
+    if start_from is not None:
+        trainer.start_from(load_denoiser(start_from)[0])
 
 
 def _calibrate(role: Role, weights: Path, data: Path | None, recipe: Recipe) -> None:
