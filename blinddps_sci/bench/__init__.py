@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "QUALITY_METHODS",
+    "REAL_CASES",
     "SCALE_KINDS",
     "SKY_KINDS",
     "SKY_METHODS",
@@ -24,6 +25,9 @@ SPEED_METHODS = "split-fast,split,split-best,dps-1000-sqrt"
 
 SCALE_KINDS = ("memory", "model", "overhead", "plan", "project", "seams", "stragglers", "strong")
 """Parts of `blinddps bench scale`."""
+
+REAL_CASES = ("lines", "pair", "psf", "stars", "shakes")
+"""Cases of `blinddps bench real`."""
 
 SKY_KINDS = ("stars", "galaxies")
 """Fields of `blinddps bench photometry`."""

@@ -12,6 +12,7 @@ from blinddps_sci.cli.base import FAILED, Parser
 from blinddps_sci.cli.bench_calibration import add_calibration
 from blinddps_sci.cli.bench_detector import add_detector_benchmarks
 from blinddps_sci.cli.bench_images import add_images, add_rows, planes_of
+from blinddps_sci.cli.bench_real import add_real_benchmark
 from blinddps_sci.cli.bench_tasks import add_task_benchmark
 from blinddps_sci.errors import ConfigError
 
@@ -67,6 +68,7 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     add_detector_benchmarks(kinds)
     add_calibration(kinds)
     add_task_benchmark(kinds)
+    add_real_benchmark(kinds)
     scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
     scale.add_argument("what", choices=SCALE_KINDS)
     scale.add_argument("--json", type=Path, help="file for the numbers")
