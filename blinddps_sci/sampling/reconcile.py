@@ -96,13 +96,17 @@ class KernelField:
         return spread(self.deviations)
 
     def draws(self, count: int) -> Tensor:
-        """Return ``count`` kernels (S, N, K, K) that scatter about the mean as the mean does.
+        """Return ``count`` kernels (S, N, K, K) that scatter about the mean as the mean does about the truth.
 
-        Each is a chain's deviation, divided by the square root of their number, added to the mean.
+        Chains that scatter about the kernel with variance ``s^2`` have a mean that scatters with ``s^2 / C``.
+        Each draw is the deviation of one chain in turn, added to the mean and divided by the square root of
+        ``C - 1``: deviations are from the chains' own mean, and their mean square is ``(C - 1) / C`` of
+        ``s^2``. Two chains give back their own kernels. What all chains have wrong is not in it, and a single
+        one does not scatter.
         """
         number = len(self.deviations)
         picked = self.deviations[torch.arange(count, device=self.mean.device) % number]
-        kernels: Tensor = self.mean + picked / number**0.5
+        kernels: Tensor = self.mean + picked / max(number - 1, 1) ** 0.5
         return kernels
 
 

@@ -141,8 +141,36 @@ def test_kernels_of_the_draws_scatter_as_the_mean_does() -> None:
     found = reconcile([field_of(2, 2)], "per-tile")
     drawn = found.draws(2 * CHAINS)
     torch.testing.assert_close(drawn[:CHAINS].mean(dim=0), found.mean)
-    torch.testing.assert_close(drawn[:CHAINS].std(dim=0), found.std / CHAINS**0.5)
+    torch.testing.assert_close(drawn[:CHAINS].std(dim=0, correction=0), found.std / CHAINS**0.5)
     assert torch.equal(drawn[:CHAINS], drawn[CHAINS:])
+
+
+@pytest.mark.parametrize("chains", [2, 3, 6])
+@pytest.mark.parametrize("model", ["per-tile", "smooth", "shared"])
+def test_draws_scatter_as_far_as_the_mean_is_from_the_truth(model: str, chains: int) -> None:
+    """Chains about a known kernel: the squared error of their mean is the variance of the draws."""
+    errors, variances = [], []
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        noise = 1e-3 * torch.randn(chains, 4, SIZE, SIZE, generator=generator, dtype=torch.float64)
+        places = torch.tensor([(n // 2, n % 2) for n in range(4)])
+        # On a pedestal nothing is cut off as negative.
+        truth = (spot(1.5) + 0.1) / (1 + 0.1 * SIZE**2)
+        estimate = KernelEstimate(truth + noise, torch.ones(4, dtype=torch.float64), places)
+        found = reconcile([estimate], model)
+        errors.append((found.mean - truth).square().mean())
+        variances.append(found.draws(6).var(dim=0, correction=0).mean())
+    ratio = torch.stack(variances).mean() / torch.stack(errors).mean()
+    assert ratio == pytest.approx(1, abs=0.1)
+
+
+def test_two_chains_are_drawn_with_their_own_kernels() -> None:
+    estimate = field_of(2, 2)
+    two = replace(estimate, chains=estimate.chains[:2])
+    found = reconcile([two], "per-tile")
+    torch.testing.assert_close(
+        found.draws(4) - found.mean, (two.chains - two.chains.mean(dim=0)).repeat(2, 1, 1, 1)
+    )
 
 
 def test_a_single_chain_does_not_scatter() -> None:
