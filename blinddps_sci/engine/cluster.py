@@ -1,7 +1,8 @@
 """Doing the tasks of a run on Dask workers: a bounded window of futures, and what becomes of each.
 
 Tasks carry the run's folder and a unit's number, no array and no network; workers open the input and
-load the networks themselves, once. What a worker marked as done is done, whatever its future says.
+load the networks themselves, once. A future is of one task, or of a few short ones of a phase, which take
+less time than to be handed out. What a worker marked as done is done, whatever its future says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import signal
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
 
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.devices import gpus_for, pinned_nanny
-from blinddps_sci.engine.run_folder import RunFolder
+from blinddps_sci.engine.run_folder import Phase, RunFolder
 from blinddps_sci.engine.serial import Outcome
 from blinddps_sci.engine.tasks import run_task_at
 from blinddps_sci.errors import ConfigError
@@ -32,7 +33,13 @@ from blinddps_sci.errors import ConfigError
 __all__ = ["connected", "local_cluster", "run_on"]
 
 _QUEUED = 2
-"""Tasks for each worker, so that one waits while another is at work."""
+"""Futures for each worker, so that one waits while another is at work."""
+
+_WORTH = 0.1
+"""Seconds of work that a future is worth: what a scheduler and a driver do for it takes milliseconds."""
+
+_MOST = 32
+"""Tasks of a future, at most."""
 
 _LOOK = 1.0
 """Seconds after which workers, deadlines and the wish to stop are looked at, if nothing ends before."""
@@ -41,6 +48,7 @@ _RESTART = 60.0
 """Seconds in which a worker that was ended must be back."""
 
 Work = Callable[[str, Task], dict[str, Any]]
+Tasks = tuple[Task, ...]
 
 _SETTINGS = {
     # We count attempts ourselves.
@@ -128,6 +136,20 @@ def connected(address: str, timeout: float = 30.0) -> Iterator[Client]:
         yield client
 
 
+def _work_on(work: Work, folder: str, tasks: Tasks) -> tuple[list[dict[str, Any]], float]:
+    """Do one task after the other, as long as they are short; return their records and mean seconds.
+
+    Those that are left, after one that took its time, go to whoever is free. The first that raises ends
+    it: the driver sees by the markers which that was.
+    """
+    begin, records = time.perf_counter(), list[dict[str, Any]]()
+    for task in tasks:
+        records.append(work(folder, task))
+        if time.perf_counter() - begin > _WORTH:
+            break
+    return records, (time.perf_counter() - begin) / len(records)
+
+
 def _annotations_of_a_span() -> dict[str, Any]:
     """Return what makes all tasks one span: a scheduler keeps every span that it has ever seen."""
     with span("blinddps"):
@@ -142,28 +164,45 @@ class _Flight:
     folder: RunFolder
     work: Work
     deadline: float | None
-    tasks: dict[Future[Any], Task] = field(default_factory=dict)
+    tasks: dict[Future[Any], Tasks] = field(default_factory=dict)
     late: set[Future[Any]] = field(default_factory=set)
+    seconds: dict[Phase, float] = field(default_factory=dict)
     span: dict[str, Any] = field(default_factory=_annotations_of_a_span)
     workers: int = 1
     counted: float = -math.inf
 
     @property
     def room(self) -> int:
-        """How many more may be submitted."""
+        """How many more futures there may be."""
         # To ask the scheduler before every task would cost as much as to submit it.
         if time.monotonic() - self.counted > _LOOK:
             self.workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
             self.counted = time.monotonic()
         return _QUEUED * max(self.workers, 1) - len(self.tasks)
 
-    def submit(self, task: Task) -> None:
-        self.folder.await_begin(task.phase, task.unit)
+    def fill(self, agenda: Agenda) -> None:
+        """Submit what may begin now, as far as there is room."""
+        few: list[Task] = []
+        while self.room > 0 and (task := agenda.take()) is not None:
+            if few and few[0].phase != task.phase:  # what is short does not wait for what is long
+                self._submit(few)
+                few = []
+            few.append(task)
+            if len(few) * self.seconds.get(task.phase, _WORTH) >= _WORTH or len(few) == _MOST:
+                self._submit(few)
+                few = []
+        if few:
+            self._submit(few)
+
+    def _submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self.folder.await_begin(task.phase, task.unit)
         # A name of its own for every try, which no scheduler knows of this run or another.
-        key = f"{task.phase}-{task.unit}-{uuid.uuid4().hex}"
+        key = f"{tasks[0].phase}-{tasks[0].unit}-{uuid.uuid4().hex}"
+        place = str(self.folder.path)
         with annotate(**self.span):
-            future = self.client.submit(self.work, str(self.folder.path), task, key=key, pure=False)
-        self.tasks[future] = task
+            future = self.client.submit(_work_on, self.work, place, tuple(tasks), key=key, pure=False)
+        self.tasks[future] = tuple(tasks)
 
     def landed(self) -> list[Future[Any]]:
         """Return futures that ended, after a while none."""
@@ -172,25 +211,31 @@ class _Flight:
             wait(list(self.tasks), timeout=_LOOK, return_when="FIRST_COMPLETED")
         return [future for future in self.tasks if future.done()]
 
-    def outcome(self, future: Future[Any]) -> Outcome:
-        """Return how a future's task ended, and forget the future."""
-        task = self.tasks.pop(future)
+    def outcomes(self, future: Future[Any]) -> list[Outcome]:
+        """Return how a future's tasks ended, and forget the future."""
+        tasks = self.tasks.pop(future)
+        records: list[dict[str, Any]] = []
+        if future.status == "finished":
+            records, self.seconds[tasks[0].phase] = future.result()
         error = future.exception() if future.status == "error" else None
-        if future in self.late and not self.folder.is_done(task.phase, task.unit):
-            error = TimeoutError(f"not done after the deadline of {self.deadline:g} s")
-            result = Outcome(task, error=error)
-        elif self.folder.is_done(task.phase, task.unit):  # a file is read sooner than a worker is asked
-            result = Outcome(task, record=self.folder.record(task.phase, task.unit))
-        elif future.status == "finished":  # some file systems show late what others have written
-            result = Outcome(task, record=future.result())
-        else:
-            # A worker that dies takes with it what waits there.
-            waited = error is None or isinstance(error, KilledWorker)
-            begun = not waited or self.folder.has_begun(task.phase, task.unit)
-            result = Outcome(task, error=error or RuntimeError(f"the task was {future.status}"), begun=begun)
+        # A worker that dies takes with it what waits there.
+        waited = error is None or isinstance(error, KilledWorker)
+        error = error or RuntimeError(f"the task was {future.status}")
+        if future in self.late:
+            waited, error = False, TimeoutError(f"not done after the deadline of {self.deadline:g} s")
+        found, failed = [], False
+        for number, task in enumerate(tasks):
+            if self.folder.is_done(task.phase, task.unit):  # a file is read sooner than a worker is asked
+                found.append(Outcome(task, record=self.folder.record(task.phase, task.unit)))
+            elif number < len(records):  # some file systems show late what others have written
+                found.append(Outcome(task, record=records[number]))
+            else:  # what comes after the one that failed has not begun
+                begun = not failed and (not waited or self.folder.has_begun(task.phase, task.unit))
+                found.append(Outcome(task, error=error, begun=begun))
+                failed = True
         self.late.discard(future)
         future.release()
-        return result
+        return found
 
     def restart_late(self) -> None:
         """End the workers whose task is at work for longer than it may be; others take their place."""
@@ -198,9 +243,9 @@ class _Flight:
             return
         late = {
             future.key: future
-            for future, task in self.tasks.items()
+            for future, tasks in self.tasks.items()
             if future not in self.late
-            and (self.folder.seconds_at_work(task.phase, task.unit) > self.deadline)
+            and any(self.folder.seconds_at_work(task.phase, task.unit) > self.deadline for task in tasks)
         }
         if not late:
             return
@@ -241,13 +286,12 @@ def run_on(
     flight = _Flight(client, folder, work, deadline)
     try:
         while True:
-            while flight.room > 0 and (task := agenda.take()) is not None:
-                flight.submit(task)
+            flight.fill(agenda)
             if not flight.tasks:
                 return
             landed = flight.landed()
             for future in landed:
-                yield flight.outcome(future)
+                yield from flight.outcomes(future)
             if not landed:
                 yield None
             flight.restart_late()
