@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from napari_plugin.region import Region
 
-__all__ = ["LayerSource", "likely_path", "part_of", "source_of", "write_input"]
+__all__ = ["CALIBRATION", "LayerSource", "likely_path", "part_of", "source_of", "write_input"]
+
+CALIBRATION = ("dark", "flat", "bad_pixels")
+"""Options that change what is opened, of the whole detector: they come before a region is cut."""
 
 _CHUNK = 256
 
@@ -49,7 +52,9 @@ class LayerSource:
         return Path(self.source) if isinstance(self.source, str) else None
 
 
-def source_of(layer: Any, chosen: Mapping[str, int] | None = None) -> LayerSource:
+def source_of(
+    layer: Any, chosen: Mapping[str, int] | None = None, calibration: Mapping[str, str] | None = None
+) -> LayerSource:
     """Return what is to be restored of an image layer.
 
     Parameters
@@ -58,19 +63,23 @@ def source_of(layer: Any, chosen: Mapping[str, int] | None = None) -> LayerSourc
         The layer.
     chosen : mapping of str to int, optional
         Positions along the axes t, c and z of which one is to be restored; all of the others.
+    calibration : mapping, optional
+        Files by their option, of `CALIBRATION`.
 
     Raises
     ------
     InputError
         As `Placement.of`.
     """
-    placement, chosen = Placement.of(layer), dict(chosen or {})
+    placement, chosen, given = Placement.of(layer), dict(chosen or {}), dict(calibration or {})
     found = None if {"t", "z"} & set(chosen) else _file_of(layer, placement.dims)
     if found is not None:
         path, options = found
-        return LayerSource(layer.name, path, options | ({"channel": chosen["c"]} if "c" in chosen else {}))
+        channel = {"channel": chosen["c"]} if "c" in chosen else {}
+        return LayerSource(layer.name, path, options | channel | given)
     array = _labelled(layer, placement)
-    return LayerSource(layer.name, array.isel({d: at for d, at in chosen.items() if d in array.dims}), {})
+    planes = array.isel({d: at for d, at in chosen.items() if d in array.dims})
+    return LayerSource(layer.name, planes, given)
 
 
 def likely_path(layer: Any) -> Path | None:

@@ -25,22 +25,28 @@ from qtpy.QtWidgets import (
 __all__ = ["RestoreForm", "add_row", "choice_box", "narrow_form", "tool_button"]
 
 _MAIN = ("model", "prior", "psf", "noise", "quality")
+_TURBULENCE = ("frames", "keep", "tilt_prior", "reach")
+_FILES = ("psf_file", "dark", "flat", "bad_pixels")
 _ADVANCED = (
-    "sampler", "steps", "chains", "samples", "kernel_prior", "psf_size", "psf_file",
-    "tile", "overlap", "unit", "device", "seed", "workers", "scheduler",
+    *_TURBULENCE, "sampler", "steps", "chains", "samples", "kernel_prior", "psf_size", *_FILES,
+    "tile", "overlap", "unit", "device", "precision", "seed", "workers", "scheduler", "memory_limit",
 )  # fmt: skip
 _NAMES = {
     "model": "Model", "prior": "Prior", "psf": "PSF varies", "noise": "Noise", "quality": "Quality",
+    "frames": "Frames", "keep": "Keep", "tilt_prior": "Tilt prior", "reach": "Reach",
     "sampler": "Sampler", "steps": "Steps", "chains": "Chains", "samples": "Samples", "psf_size": "PSF size",
-    "kernel_prior": "PSF prior", "psf_file": "PSF file", "tile": "Tile", "overlap": "Overlap", "unit": "Unit",
-    "device": "Device", "seed": "Seed", "workers": "Workers", "scheduler": "Scheduler",
+    "kernel_prior": "PSF prior", "psf_file": "PSF file", "dark": "Dark", "flat": "Flat",
+    "bad_pixels": "Bad pixels", "tile": "Tile", "overlap": "Overlap", "unit": "Unit", "device": "Device",
+    "precision": "Precision", "seed": "Seed", "workers": "Workers", "scheduler": "Scheduler",
+    "memory_limit": "Memory, GiB",
 }  # fmt: skip
 _SUGGESTED = {
     "prior": ("generic", "astro", "micro", "unlabelled", "gaussian"),
     "kernel_prior": ("shipped", "uniform", "gaussian"),
+    "tilt_prior": ("physical", "shipped", "published", "uniform"),
     "noise": ("auto", "poisson"),
 }
-_HINTS = {"scheduler": "tcp://address:port"}
+_HINTS = {"scheduler": "tcp://address:port", "keep": "1.0", "memory_limit": "all there is"}
 _NOT_WITH_TURBULENCE = ("psf", "psf_file")
 _LABEL = 76
 """Pixels of the names of fields, so that the fields of all forms begin in one line."""
@@ -132,19 +138,22 @@ class RestoreForm(QWidget):
         description = str(option.description)
         field.setToolTip(f"{description[0].upper()}{description[1:]} (--{name.replace('_', '-')})")
         self.fields[name] = field
-        beside = {"noise": self.estimate_noise, "psf_file": self._browse_button()}.get(name)
+        beside = self.estimate_noise if name == "noise" else None
+        if name in _FILES:
+            beside = self._browse_button(name)
         return field if beside is None else _row(field, beside)
 
-    def _browse_button(self) -> QToolButton:
+    def _browse_button(self, name: str) -> QToolButton:
         button = tool_button("…")
         button.setToolTip("Choose a file")
-        button.clicked.connect(self._browse)
+        button.clicked.connect(lambda: self._browse(name))
         return button
 
-    def _browse(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "PSF", "", "PSF (*.fits *.fit *.tif *.tiff *.npy)")
+    def _browse(self, name: str) -> None:
+        kinds = "*.fits *.fit *.fits.gz *.tif *.tiff *.npy"
+        path, _ = QFileDialog.getOpenFileName(self, _NAMES[name], "", f"{_NAMES[name]} ({kinds})")
         if path:
-            self.set_value("psf_file", path)
+            self.set_value(name, path)
 
     def _fold(self, shown: bool) -> None:
         self._advanced.setVisible(shown)
@@ -162,6 +171,8 @@ class RestoreForm(QWidget):
         turbulent = chosen.get("model") == "turbulence"
         for name in _NOT_WITH_TURBULENCE:
             self.fields[name].setEnabled(not turbulent)
+        for name in _TURBULENCE:
+            self.fields[name].setEnabled(turbulent)
         self.fields["kernel_prior"].setEnabled("psf_file" not in values)
         self.fields["workers"].setEnabled("scheduler" not in values)
         try:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidg
 from blinddps_sci.errors import BlindDpsError
 from napari_plugin.command import Request, changed_options, free_output
 from napari_plugin.controller import Controller, Estimate, is_resumable
-from napari_plugin.layer_source import likely_path, source_of
+from napari_plugin.layer_source import CALIBRATION, likely_path, source_of
 from napari_plugin.placement import Placement
 from napari_plugin.region import Region, sides
 from napari_plugin.restore_controls import Controls, Output
@@ -59,7 +59,9 @@ class _Asked:
         BlindDpsError
             If it makes no sense; the message says why.
         """
-        source, options = source_of(self.layer, self.chosen), changed_options(self.values)
+        options = changed_options(self.values)
+        calibration = {name: options.pop(name) for name in CALIBRATION if name in options}
+        source = source_of(self.layer, self.chosen, calibration)
         return Request(source, options, self.output, self.region, self.overwrite)
 
     def target(self, region: Region | None) -> Target:

@@ -48,6 +48,14 @@ def test_a_channel_of_a_file_is_an_option_but_a_slice_is_an_array(tmp_path: Path
     np.testing.assert_array_equal(open_stack(one.source)["data"], values[1])
 
 
+def test_calibration_comes_before_a_region_is_cut(tmp_path: Path, values: np.ndarray) -> None:
+    dark = np.arange(40 * 50, dtype=np.float32).reshape(40, 50)
+    np.save(tmp_path / "dark.npy", dark)
+    source = source_of(layers.Image(values[0]), calibration={"dark": str(tmp_path / "dark.npy")})
+    part = part_of(source, {}, ((5, 25), (10, 50)))
+    np.testing.assert_allclose(part["data"], (values[0] - dark)[5:25, 10:], rtol=1e-5)
+
+
 @pytest.mark.parametrize("metadata", [{"fingerprint": "beef"}, {}])
 def test_a_layer_that_does_not_show_its_file_is_an_array(
     tmp_path: Path, values: np.ndarray, metadata: dict[str, str]

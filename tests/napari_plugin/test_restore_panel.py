@@ -19,6 +19,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from blinddps_sci import open_result
+from blinddps_sci.engine.config import make_config
 from napari_plugin.controller import is_resumable
 from napari_plugin.restore_panel import RestorePanel
 
@@ -261,12 +262,34 @@ def test_turbulence_puts_out_what_does_not_go_with_it_and_shows_its_presets(open
     panel = open_panel(texture(48, 64), options={})
     fields = panel.form.fields
     assert panel.form.values()["model"] == "blur"
+    assert not fields["keep"].isEnabled()
+    panel.form.set_value("keep", 0.5)
+    assert "keep" not in panel.form.values()
     panel.form.set_value("model", "turbulence")
     assert not fields["psf"].isEnabled()
     assert "psf" not in panel.form.values()
+    panel.form.set_value("tilt_prior", "published")
+    asked = panel._ask().request()
+    assert make_config(asked.options).keep == 0.5
+    assert "--tilt-prior=published" in asked.command
     assert fields["tile"].text() == "96"
     fields["tile"].stepUp()
     assert panel.form.values()["tile"] == 97
+
+
+def test_a_preview_of_a_region_takes_calibration_frames_of_the_whole_detector(
+    open_panel, qtbot, errors, tmp_path
+) -> None:
+    np.save(tmp_path / "dark.npy", np.full((48, 64), 30, np.float32))
+    panel = open_panel(texture(48, 64), options=SMALL | {"dark": str(tmp_path / "dark.npy")})
+    panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
+    panel.viewer.layers["box"].translate = (10, 20)
+    panel.input.region_box.setCurrentText("box")
+    click(qtbot, panel.controls.preview)
+    finish(qtbot, panel)
+    assert errors == []
+    assert panel.viewer.layers["cells preview"].data.mean() == pytest.approx(70, abs=3)
+    assert f"--dark={tmp_path / 'dark.npy'}" in panel._ask().request().command
 
 
 def test_it_fits_into_a_narrow_dock_and_is_not_black(open_panel, qtbot) -> None:
