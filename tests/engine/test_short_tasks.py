@@ -66,7 +66,8 @@ def follow(client: Client, folder: RunFolder, work: Work) -> tuple[list[Outcome]
         submitted += 1
         return submit(*args, **options)
 
-    with pytest.MonkeyPatch.context() as patch, closing(run_on(client, folder, agenda, work=work)) as outcomes:
+    outcomes = run_on(client, folder, agenda, work=work)
+    with pytest.MonkeyPatch.context() as patch, closing(outcomes):
         patch.setattr(client, "submit", count)
         for outcome in filter(None, outcomes):
             ended.append(outcome)
