@@ -150,7 +150,7 @@ class RestoreForm(QWidget):
         return button
 
     def _browse(self, name: str) -> None:
-        kinds = "*.fits *.fit *.fits.gz *.tif *.tiff *.npy"
+        kinds = "*.fits *.fit *.fits.gz *.tif *.tiff" + (" *.npy" if name == "psf_file" else "")
         path, _ = QFileDialog.getOpenFileName(self, _NAMES[name], "", f"{_NAMES[name]} ({kinds})")
         if path:
             self.set_value(name, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from astropy.io import fits
 
 from blinddps_sci import open_stack
 from blinddps_sci.errors import InputError, OutputError
@@ -50,8 +51,8 @@ def test_a_channel_of_a_file_is_an_option_but_a_slice_is_an_array(tmp_path: Path
 
 def test_calibration_comes_before_a_region_is_cut(tmp_path: Path, values: np.ndarray) -> None:
     dark = np.arange(40 * 50, dtype=np.float32).reshape(40, 50)
-    np.save(tmp_path / "dark.npy", dark)
-    source = source_of(layers.Image(values[0]), calibration={"dark": str(tmp_path / "dark.npy")})
+    fits.writeto(tmp_path / "dark.fits", dark)
+    source = source_of(layers.Image(values[0]), calibration={"dark": str(tmp_path / "dark.fits")})
     part = part_of(source, {}, ((5, 25), (10, 50)))
     np.testing.assert_allclose(part["data"], (values[0] - dark)[5:25, 10:], rtol=1e-5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,15 @@ import pytest
 pytest.importorskip("pytestqt")
 pytest.importorskip("napari")
 
+from astropy.io import fits
 from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from blinddps_sci import open_result
+from blinddps_sci.engine.cluster import local_cluster
 from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.run_folder import RunFolder, folders_of
 from napari_plugin.controller import is_resumable
 from napari_plugin.restore_panel import RestorePanel
 
@@ -148,6 +152,20 @@ def test_a_run_fills_layers_and_ends_with_those_of_its_result(open_panel, qtbot,
     assert np.isfinite(np.asarray(restored.data)).all()
     assert panel.form.isEnabled()
     assert panel.controls.status.text().startswith("Done in")
+
+
+def test_a_scheduler_that_runs_already_does_the_work(open_panel, qtbot, errors, tmp_path) -> None:
+    with local_cluster(1, device="cpu") as client:
+        panel = open_panel(texture(48, 64), options=SMALL | {"scheduler": client.scheduler.address})
+        assert not panel.form.fields["workers"].isEnabled()
+        click(qtbot, panel.controls.run)
+        finish(qtbot, panel)
+    assert errors == []
+    assert panel.controls.status.text().startswith("Done in")
+    (folder,) = folders_of(tmp_path / "out.zarr").iterdir()
+    done = [line for line in RunFolder(folder).journal() if line["event"] == "done"]
+    assert {line["process"] for line in done}.isdisjoint({os.getpid()})
+    assert np.isfinite(np.asarray(panel.viewer.layers["out restored"].data)).all()
 
 
 def test_cancel_stops_within_a_step_and_resume_goes_on(open_panel, qtbot, errors, tmp_path) -> None:
@@ -280,8 +298,8 @@ def test_turbulence_puts_out_what_does_not_go_with_it_and_shows_its_presets(open
 def test_a_preview_of_a_region_takes_calibration_frames_of_the_whole_detector(
     open_panel, qtbot, errors, tmp_path
 ) -> None:
-    np.save(tmp_path / "dark.npy", np.full((48, 64), 30, np.float32))
-    panel = open_panel(texture(48, 64), options=SMALL | {"dark": str(tmp_path / "dark.npy")})
+    fits.writeto(tmp_path / "dark.fits", np.full((48, 64), 30, np.float32))
+    panel = open_panel(texture(48, 64), options=SMALL | {"dark": str(tmp_path / "dark.fits")})
     panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
     panel.viewer.layers["box"].translate = (10, 20)
     panel.input.region_box.setCurrentText("box")
@@ -289,7 +307,7 @@ def test_a_preview_of_a_region_takes_calibration_frames_of_the_whole_detector(
     finish(qtbot, panel)
     assert errors == []
     assert panel.viewer.layers["cells preview"].data.mean() == pytest.approx(70, abs=3)
-    assert f"--dark={tmp_path / 'dark.npy'}" in panel._ask().request().command
+    assert f"--dark={tmp_path / 'dark.fits'}" in panel._ask().request().command
 
 
 def test_it_fits_into_a_narrow_dock_and_is_not_black(open_panel, qtbot) -> None:
