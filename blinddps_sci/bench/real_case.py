@@ -22,7 +22,17 @@ from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import InputError
 from blinddps_sci.metrics import kernel_width
 
-__all__ = ["Image", "Images", "Outcome", "RealCase", "Restored", "read_image", "restored", "score_psf"]
+__all__ = [
+    "Image",
+    "Images",
+    "Outcome",
+    "RealCase",
+    "Restored",
+    "about_peak",
+    "read_image",
+    "restored",
+    "score_psf",
+]
 
 Image = NDArray[np.floating[Any]]
 
@@ -144,6 +154,13 @@ def restored(source: Any, psf: Image | None = None, **options: Any) -> Restored:
     )
 
 
+def about_peak(image: Image, side: int) -> Image:
+    """Return the square of a side, even or odd, whose middle (side // 2) is an image's peak; zero outside."""
+    padded = np.pad(image, side)
+    y, x = (int(place) - side // 2 for place in np.unravel_index(int(padded.argmax()), padded.shape))
+    return padded[y : y + side, x : x + side]
+
+
 def score_psf(kernel: Image, measured: Image) -> Row:
     """Return how close an estimated PSF is to a measured one, and the widths of both.
 
@@ -160,11 +177,7 @@ def score_psf(kernel: Image, measured: Image) -> Row:
     dict
         As `score_kernel`, with ``fwhm`` and ``fwhm_measured``, pixels.
     """
-    side = len(kernel)
-    padded = np.pad(np.clip(measured, 0, None), side)
-    y, x = (int(place) - side // 2 for place in np.unravel_index(int(padded.argmax()), padded.shape))
-    near = padded[y : y + side, x : x + side]
-    positive = np.clip(kernel, 0, None)
+    positive, near = np.clip(kernel, 0, None), about_peak(np.clip(measured, 0, None), len(kernel))
     return {
         **score_kernel(positive, near),
         "fwhm": kernel_width(positive, kind="fwhm"),

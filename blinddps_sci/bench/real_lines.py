@@ -22,6 +22,7 @@ from blinddps_sci.bench.real_case import (
     Outcome,
     RealCase,
     Restored,
+    about_peak,
     read_image,
     restored,
     score_psf,
@@ -180,7 +181,7 @@ def _runs(folder: Path, options: Mapping[str, Any]) -> dict[tuple[str, str], Cal
             beads = ndimage.zoom(psf().sum(axis=0), 1 / bin, order=1, grid_mode=True, mode="grid-constant")
             scores = score_psf(found.kernel, beads)
             row |= scores | {"psf_fwhm_nm": _PIXEL * bin * scores["fwhm"]}
-            images |= {"kernel": found.kernel, "measured": beads}
+            images |= {"kernel": found.kernel, "measured": about_peak(beads, len(found.kernel))}
         return Outcome(row, images)
 
     def in_three_dimensions() -> Outcome:

@@ -23,6 +23,7 @@ from blinddps_sci.bench.real_case import (
     Outcome,
     RealCase,
     Restored,
+    about_peak,
     read_image,
     restored,
     score_psf,
@@ -145,7 +146,7 @@ def _runs(folder: Path, options: Mapping[str, Any]) -> dict[tuple[str, str], Cal
             row |= found.numbers
         if found is not None and found.kernel is not None:
             row |= score_psf(found.kernel, psf())
-            images |= {"kernel": found.kernel, "measured": psf()}
+            images |= {"kernel": found.kernel, "measured": about_peak(psf(), len(found.kernel))}
         return Outcome(row, images)
 
     def run(told: bool = False) -> Outcome:

@@ -16,7 +16,16 @@ import numpy as np
 from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
-from blinddps_sci.bench.real_case import Image, Images, Outcome, RealCase, read_image, restored, score_psf
+from blinddps_sci.bench.real_case import (
+    Image,
+    Images,
+    Outcome,
+    RealCase,
+    about_peak,
+    read_image,
+    restored,
+    score_psf,
+)
 from blinddps_sci.bench.real_pictures import Panel, draw_panels
 from blinddps_sci.bench.row_file import Row
 from blinddps_sci.bench.table import markdown
@@ -94,7 +103,7 @@ def _runs(folder: Path, options: Mapping[str, Any]) -> dict[tuple[str, str], Cal
         )
         if found.kernel is not None:
             row |= score_psf(found.kernel, psf())
-            images |= {"kernel": found.kernel, "measured": psf()}
+            images |= {"kernel": found.kernel, "measured": about_peak(psf(), len(found.kernel))}
         return Outcome(row, images)
 
     return {
@@ -114,13 +123,11 @@ def _draw(rows: Sequence[Row], images: Images, path: Path) -> None:
         found = images.get(f"{item}, {method}", {})
         panels += [
             Panel(item, found.get("data"), kind="sky"),
-            Panel("restored", found.get("image"), kind="sky"),
-            Panel("PSF, blind", found.get("kernel"), kind="psf"),
+            Panel("restored blind", found.get("image"), kind="sky"),
+            Panel("its PSF", found.get("kernel"), kind="psf"),
+            Panel("PSF of stars", found.get("measured"), kind="psf"),
         ]
-    panels.append(
-        Panel("PSF, of stars", images.get("dwarf galaxy, blind, rms map", {}).get("measured"), kind="psf")
-    )
-    draw_panels(panels, path, across=5)
+    draw_panels(panels, path, across=4)
 
 
 CASE = RealCase(

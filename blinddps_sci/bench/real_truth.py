@@ -79,16 +79,18 @@ def run_real(
     options = {"quality": quality, "seed": seed}
     settings = {**options, "networks": network_digests()}
     rows = earlier_rows(json, resume, settings, _NEEDED)
+    runs = {name: _CASES[name].runs(data, options) for name in present}
     for name in present:
         done = {(row["item"], row["method"]) for row in rows if row["case"] == name}
-        for row, outcome in _rows(name, _CASES[name].runs(data, options), done):
+        for row, outcome in _rows(name, runs[name], done):
             rows.append(row)
             keep_rows(json, settings, rows)
             if pictures is not None and outcome is not None:
                 _keep(pictures, row, outcome.images)
     parts = []
     for name in present:
-        own = [row for row in rows if row["case"] == name]
+        mine = {(row["item"], row["method"]): row for row in rows if row["case"] == name}
+        own = [mine[run] for run in runs[name] if run in mine]
         parts.append("\n\n".join([f"{name}: {_CASES[name].title}", _CASES[name].table(own), *_failures(own)]))
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)

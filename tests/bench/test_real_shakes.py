@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
+from scipy.signal import fftconvolve
 
-from blinddps_sci.bench.real_shakes import BLIND, BLURRED, TOLD, score_shake, summarise_shakes
+from blinddps_sci.bench.real_shakes import (
+    BLIND,
+    BLURRED,
+    TOLD,
+    right_way_round,
+    score_shake,
+    summarise_shakes,
+)
 
 
 def test_a_shift_costs_nothing_and_the_border_does_not_count() -> None:
@@ -18,6 +26,15 @@ def test_a_shift_costs_nothing_and_the_border_does_not_count() -> None:
     assert score_shake(moved, truth)["psnr"] > 45
     noisy = truth + rng.normal(0, 0.02, truth.shape)
     assert score_shake(noisy, truth)["mse"] == pytest.approx(0.02**2, rel=0.1)
+
+
+def test_a_kernel_is_turned_if_that_blurs_the_image_as_it_is_blurred() -> None:
+    sharp = gaussian_filter(np.random.default_rng(1).random((80, 80)), 1)
+    kernel = np.zeros((9, 9))
+    kernel[2, 1:5] = kernel[2:8, 5] = 3.0
+    blurred = fftconvolve(sharp, kernel / kernel.sum(), mode="same")
+    for given in (kernel, kernel[::-1, ::-1]):
+        np.testing.assert_allclose(right_way_round(given, sharp, blurred), kernel / kernel.sum())
 
 
 def test_ratios_and_successes() -> None:
