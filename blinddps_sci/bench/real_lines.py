@@ -194,7 +194,7 @@ def _runs(folder: Path, options: Mapping[str, Any]) -> dict[tuple[str, str], Cal
 
     def in_the_plane() -> Outcome:
         plane = data(1)
-        dark = float(stack().min() * len(stack()))
+        dark = float(stack().min()) * len(stack())
         return judged(richardson_lucy_of(plane - dark, psf().sum(axis=0), _ITERATIONS))
 
     def run(bin: int = 1, told: bool = False) -> Outcome:

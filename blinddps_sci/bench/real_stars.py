@@ -51,7 +51,7 @@ _CONFIRMED = 3.0
 """A source is there if the other frames have so many times the scatter of their apertures."""
 
 _BRIGHT = 6.0
-"""Fluxes and widths are of stars that the other frames have at so many times that scatter."""
+"""Fluxes and radii are of stars that the other frames have at so many times that scatter."""
 
 _ALONE = 12.0
 """And that have no neighbour of a fifth of their light within so many pixels."""
@@ -163,7 +163,8 @@ def score_stars(image: Image, witness: Witness, noise: float) -> Row:
         ``sources`` and how many of them are ``unconfirmed``; ``chance``, the share of random places that
         would be confirmed, and ``found``, the share of the other frames' own sources, per cent; ``flux`` and
         ``flux_scatter``, median and scaled median absolute deviation of the difference to the other
-        frames, per cent, of ``stars`` bright ones that stand alone; ``fwhm``, theirs, pixels.
+        frames, per cent, of ``stars`` bright ones that stand alone; ``radius``, within which half of the
+        light of their mean lies, pixels.
     """
     places = sources_of(image, noise)
     confirmed = witness.signal(places) >= _CONFIRMED if len(places) else np.zeros(0, dtype=bool)
@@ -179,7 +180,7 @@ def score_stars(image: Image, witness: Witness, noise: float) -> Row:
 
 
 def _stars(image: Image, witness: Witness, known: Image) -> Row:
-    """Return fluxes and widths of the bright stars that stand alone."""
+    """Return fluxes and half-light radius of the bright stars that stand alone."""
     if len(known):
         light = _fluxes(witness.image, known, _APERTURE)
         gaps = np.linalg.norm(known[:, None] - known, axis=-1)
