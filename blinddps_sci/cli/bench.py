@@ -10,6 +10,7 @@ from typing import Any
 from blinddps_sci.bench import QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
 from blinddps_sci.cli.base import FAILED, Parser
 from blinddps_sci.cli.bench_calibration import add_calibration
+from blinddps_sci.cli.bench_denoising import add_denoising
 from blinddps_sci.cli.bench_detector import add_detector_benchmarks
 from blinddps_sci.cli.bench_images import add_images, add_rows, planes_of
 from blinddps_sci.cli.bench_real import add_real_benchmark
@@ -62,10 +63,11 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     models.add_argument("--quality", default="default", help="preset: fast, default or best")
     models.add_argument("--tile", type=int, default=192)
     models.add_argument("--overlap", type=int, default=64)
-    models.add_argument("--json", type=Path, help="file for the numbers")
+    add_rows(models)
     models.set_defaults(command=_bench_costs, kind="psf-models")
     _add_turbulence(kinds)
     add_detector_benchmarks(kinds)
+    add_denoising(kinds)
     add_calibration(kinds)
     add_task_benchmark(kinds)
     add_real_benchmark(kinds)
