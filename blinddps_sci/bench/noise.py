@@ -21,7 +21,7 @@ from scipy import ndimage
 from skimage.transform import downscale_local_mean
 from tqdm import tqdm
 
-from blinddps_sci.bench.row_file import check_written, write_json
+from blinddps_sci.bench.row_file import check_written, keep_rows
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.photometry import NoiseModel, choose_noise
@@ -202,8 +202,7 @@ def run_noise(*, count: int = 4, size: int = 256, seed: int = 0, json: Path | No
         )
     check_written(json)
     rows = list(_rows(count, size, seed))
-    if json is not None:
-        write_json(json, {"settings": {"cases": count, "size": size, "seed": seed}, "rows": rows})
+    keep_rows(json, {"cases": count, "size": size, "seed": seed}, rows)
     by_detector = [_summary(rows, "detector", name) for name in DETECTORS]
     by_scene = [_summary(rows, "scene", kind) for kind in KINDS]
     jpeg = [row["jpeg"] for row in rows if "jpeg" in row]

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from blinddps_sci.bench.cases import PSF_SIZE
 from blinddps_sci.bench.fields import IMAGE, NOISE, Field, make_fields
 from blinddps_sci.bench.methods import network_digests
-from blinddps_sci.bench.row_file import check_written, write_json
+from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.restore import prepare_restore, restore
@@ -42,8 +41,6 @@ _COLUMNS = {
     "seconds": "seconds",
 }
 
-Row = dict[str, Any]
-
 
 def run_psf_models(
     *,
@@ -54,6 +51,7 @@ def run_psf_models(
     tile: int = 192,
     overlap: int = 64,
     json: Path | None = None,
+    resume: bool = False,
 ) -> str:
     """Restore both fields with each PSF model and return a table of the scores.
 
@@ -67,6 +65,8 @@ def run_psf_models(
         Of the restoration, pixels; the image has to hold several tiles.
     json : Path, optional
         File for settings and rows, written anew after every row.
+    resume : bool
+        Go on from the rows in ``json``.
 
     Returns
     -------
@@ -77,12 +77,12 @@ def run_psf_models(
     Raises
     ------
     ConfigError
-        If an option is not allowed, or the image is a single tile.
-    OutputError
-        If the file cannot be written.
+        If an option is not allowed, the image is a single tile, or the file to go on from is of other
+        settings.
+    InputError, OutputError
+        If that file holds no such rows, or a file cannot be written.
     """
     fields = make_fields(size, nodes, seed)
-    check_written(json)
     options = {
         "prior": "generic",
         "noise": f"gaussian:{NOISE}",
@@ -94,11 +94,12 @@ def run_psf_models(
     if prepare_restore(fields[0].data, options).plan.n_tiles < 2:
         raise ConfigError(f"size {size} is a single tile of {tile}; lower --tile or raise --size")
     settings = {"image": IMAGE, "size": size, "nodes": nodes, **options, "networks": network_digests()}
-    rows: list[Row] = []
+    rows = earlier_rows(json, resume, settings, _COLUMNS)
+    done = {(row["field"], row["model"]) for row in rows}
     for field, model in _pairs(fields):
-        rows.append(_row(field, model, options))
-        if json is not None:
-            write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows})
+        if (field.name, model) not in done:
+            rows.append(_row(field, model, options))
+            keep_rows(json, settings, rows)
     title = (
         f"{IMAGE}, {size} x {size} pixels, noise {NOISE}, {nodes} x {nodes} true PSFs where they vary; "
         f"tile {tile}, overlap {overlap}, quality {quality}"

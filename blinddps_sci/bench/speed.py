@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import nn
 from blinddps_sci.bench import SPEED_METHODS
 from blinddps_sci.bench.cases import Case, cases
 from blinddps_sci.bench.methods import Overrides, parse_methods, published, run_method
-from blinddps_sci.bench.row_file import check_written, write_json
+from blinddps_sci.bench.row_file import check_written, keep_rows
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.priors.registry import load_prior
@@ -172,8 +172,7 @@ def run_speed(
                 "megapixels_per_minute": case.data.size / 1e6 / (total / 60),
             }
         )
-    if json is not None:
-        write_json(json, {"size": size, "threads": torch.get_num_threads(), "rows": rows})
+    keep_rows(json, {"size": size, "seed": seed, **asdict(overrides)}, rows)
     lines = [f"{size} x {size} pixels, {torch.get_num_threads()} threads", "", markdown(rows, _COLUMNS)]
     shares = {row["method"]: row["share"] for row in rows}
     if shares.get("split") is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import structural_similarity
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from blinddps_sci.bench.bursts import BurstCase, read_case, simulated_cases
 from blinddps_sci.bench.real_bursts import COLUMNS, judge
-from blinddps_sci.bench.row_file import check_written, write_json
+from blinddps_sci.bench.row_file import Row, check_written, keep_rows
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.bench.torchmfbd_method import has_torchmfbd, torchmfbd_restored
 from blinddps_sci.engine.photometry import estimate_sigma
@@ -29,7 +28,6 @@ from blinddps_sci.metrics.image import psnr_from_mse
 __all__ = ["run_turbulence", "score_burst", "wiener_of_tiles"]
 
 Image = NDArray[np.floating[Any]]
-Row = dict[str, Any]
 
 _TRIM = 8
 """Pixels along the border that a shift may have spoilt."""
@@ -222,9 +220,7 @@ def run_turbulence(
         found, scenes = judge(path, size, frames, **options)
         judged += found
         _keep(pictures, path.stem, scenes)
-    if json is not None:
-        settings = {"size": size, "frames": frames, "seed": seed, **options}
-        write_json(json, {"settings": settings, "threads": torch.get_num_threads(), "rows": rows + judged})
+    keep_rows(json, {"size": size, "frames": frames, "seed": seed, **options}, rows + judged)
     tables = [markdown(rows, _COLUMNS)] if rows else []
     return "\n\n".join(tables + ([markdown(judged, COLUMNS)] if judged else []))
 

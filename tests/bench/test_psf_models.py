@@ -82,6 +82,10 @@ def test_every_tile_is_scored_against_the_psf_at_its_node(perfect, tmp_path) -> 
     assert rows["space-invariant", "shared"]["mnc"] == pytest.approx(1, abs=1e-6)
     assert rows["space-variant", "shared"]["mnc"] < 0.98
     assert rows["space-variant", "shared"]["width_error"] > 0.1
+    file.write_text(json.dumps({**stored, "rows": stored["rows"][:4]}))
+    options = {"size": 128, "nodes": 3, "tile": 64, "overlap": 16, "seed": 2, "quality": "fast"}
+    assert run_psf_models(**options, json=file, resume=True).splitlines()[:7] == text.splitlines()[:7]
+    assert len(perfect) == 6 + 2
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 6
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
@@ -121,7 +125,7 @@ def test_the_command_hands_its_options_over(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(psf_models, "run_psf_models", run)
     assert cli.main(["bench", "psf-models", "--size", "128", "--tile", "64"]) == 0
     assert capsys.readouterr().out == "table\n"
-    defaults = {"nodes": 5, "seed": 0, "quality": "default", "overlap": 64, "json": None}
+    defaults = {"nodes": 5, "seed": 0, "quality": "default", "overlap": 64, "json": None, "resume": False}
     assert seen.options == {"size": 128, "tile": 64, **defaults}
 
 
