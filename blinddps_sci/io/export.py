@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blinddps_sci.io.fits_export import export_fits
+from blinddps_sci.io.fits_export import export_fits, has_spread
 from blinddps_sci.io.fits_header import image_header, world_header
 from blinddps_sci.io.output_path import output_path_for, store_path_for
 from blinddps_sci.io.psf_export import export_psf
@@ -41,9 +41,10 @@ def to_ccddata(store: ResultStore) -> CCDData:
     Returns
     -------
     astropy.nddata.CCDData
-        Data and `StdDevUncertainty` in float32, unit (dimensionless if the input had none), WCS (of
-        the planes only, for a cube with SIP), and the header of SCI as `meta`. The mask is True where
-        `dq` is not zero: masked or saturated in the input, or without a result.
+        Data and `StdDevUncertainty` in float32 (none of a single draw), unit (dimensionless if the
+        input had none), WCS (of the planes only, for a cube with SIP), and the header of SCI as
+        `meta`. The mask is True where `dq` is not zero: masked or saturated in the input, or without
+        a result.
     """
     from astropy import units
     from astropy.nddata import CCDData, StdDevUncertainty
@@ -57,7 +58,7 @@ def to_ccddata(store: ResultStore) -> CCDData:
     return CCDData(
         data,
         unit=unit,
-        uncertainty=StdDevUncertainty(std),
+        uncertainty=StdDevUncertainty(std) if has_spread(store) else None,
         mask=flags != 0,
         wcs=_wcs(record, sizes),
         meta=image_header(record, sizes, store.status),

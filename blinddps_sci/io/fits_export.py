@@ -19,7 +19,7 @@ from blinddps_sci.io.output_path import replacing
 from blinddps_sci.io.result_layout import DQ_BITS
 from blinddps_sci.io.result_store import ResultStore
 
-__all__ = ["export_fits", "odd_kernels", "strips"]
+__all__ = ["export_fits", "has_spread", "odd_kernels", "strips"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -46,7 +46,7 @@ def export_fits(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
     ==========  ==========================================================================
     primary     no data; the original primary header, provenance and its HISTORY
     SCI         restored image, float32, with the original header and WCS
-    ERR         posterior standard deviation, float32
+    ERR         posterior standard deviation, float32; not there if it is known nowhere (`has_spread`)
     DQ          int16, bits: 1 masked in the input, 2 saturated, 4 no result
     PSFGRID     PSFs, float32, ([frame,] [channel,] node, ky, kx), each of sum one; K is odd, the
                 centre pixel is (K - 1) / 2
@@ -86,6 +86,15 @@ def strips(array: Any, rows: int | None = None) -> Iterator[Array]:
             yield np.asarray(array[(*plane, slice(start, min(start + step, height)), slice(None))])
 
 
+def has_spread(store: ResultStore) -> bool:
+    """Say whether the standard deviation is known anywhere: of a single draw it is not.
+
+    What reads an uncertainty of nothing but NaN, astropy or a restoration, takes every pixel for unknown;
+    without one it goes by the image.
+    """
+    return any(bool(np.isfinite(strip).any()) for strip in strips(store.array("scale0/std")))
+
+
 def odd_kernels(kernels: Array) -> Array:
     """Normalise kernels and pad them to an odd side.
 
@@ -109,7 +118,7 @@ def odd_kernels(kernels: Array) -> Array:
 
 
 def _write_images(stream: IO[bytes], store: ResultStore) -> None:
-    """Primary header, SCI, ERR and DQ."""
+    """Primary header, SCI, ERR if there is a standard deviation, and DQ."""
     record, status = store.attrs, store.status
     image = store.array("scale0/image")
     sizes: Mapping[str, int] = dict(zip(store.dims, image.shape, strict=True))
@@ -117,10 +126,11 @@ def _write_images(stream: IO[bytes], store: ResultStore) -> None:
     header = image_header(record, sizes, status)
     write_image(stream, "SCI", image.shape, "float32", strips(image), header)
     world = world_header(record, sizes)
-    error = world.copy()
-    if "BUNIT" in header:
-        error["BUNIT"] = (header["BUNIT"], "unit of the image")
-    write_image(stream, "ERR", image.shape, "float32", strips(store.array("scale0/std")), error)
+    if has_spread(store):
+        error = world.copy()
+        if "BUNIT" in header:
+            error["BUNIT"] = (header["BUNIT"], "unit of the image")
+        write_image(stream, "ERR", image.shape, "float32", strips(store.array("scale0/std")), error)
     for name, bit in DQ_BITS.items():
         world.add_comment(f"bit {bit}: {name.replace('_', ' ')}")
     write_image(stream, "DQ", image.shape, "int16", strips(store.array("scale0/dq")), world)

@@ -404,6 +404,15 @@ def test_a_constant_image_is_restored(run, sampler: str, value: float) -> None:
     assert np.isfinite(result["std"]).all()
 
 
+def test_a_result_of_one_draw_is_an_input_again(run, scene, tmp_path) -> None:
+    """It has no standard deviation, and says so by having no ERR."""
+    source = write_fits(tmp_path / "in.fits", scene(40, 48))
+    run(source, tmp_path / "once.fits", samples=1)
+    assert "ERR" not in {hdu[1] for hdu in fits.info(tmp_path / "once.fits", output=False)}
+    run(tmp_path / "once.fits", tmp_path / "twice.fits")
+    assert np.isfinite(fits.getdata(tmp_path / "twice.fits", "ERR")).all()
+
+
 def test_an_image_with_many_infinite_pixels_is_restored(run, scene, tmp_path) -> None:
     data = scene(48, 48)
     bad = np.random.default_rng(1).random(data.shape) < 0.1

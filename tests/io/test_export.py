@@ -65,7 +65,7 @@ def node_kernel(iy: int, ix: int, size: int = 16) -> np.ndarray:
     return gaussian(size, 1.2 + 0.3 * iy, 1.5 + 0.6 * ix)
 
 
-def restore(path: Path, template: xr.Dataset, **options: Any) -> ResultStore:
+def restore(path: Path, template: xr.Dataset, *, std: float = 2.0, **options: Any) -> ResultStore:
     """Make a finished result whose image is the template's plus one."""
     known: dict[str, Any] = {
         "node_y": [20.0, 100.0, 180.0],
@@ -91,7 +91,7 @@ def restore(path: Path, template: xr.Dataset, **options: Any) -> ResultStore:
                 where = slice(y, min(y + rows, height)), slice(x, min(x + columns, width))
                 block = source[(*lead, *where)]
                 store.write_region("image", index, *where, block + 1)
-                store.write_region("std", index, *where, np.full(block.shape, 2.0))
+                store.write_region("std", index, *where, np.full(block.shape, std))
                 store.write_region("dq", index, *where, (block > 55000) * 2)
     frames, channels, rows, columns = store.array("quality/chi2").shape
     kernels = np.array(
@@ -129,6 +129,19 @@ def test_extensions_pixels_and_types(sky: tuple[Path, ResultStore], tmp_path: Pa
         np.testing.assert_array_equal(hdus["DQ"].data, (expected - 1 > 55000) * 2)
         assert (hdus["SCI"].header["BUNIT"], hdus["ERR"].header["BUNIT"]) == ("adu", "adu")
         np.testing.assert_array_equal(hdus["CHI2"].data, [[1, 2], [2, 3], [3, 4]])
+
+
+def test_without_a_standard_deviation_there_is_no_uncertainty(tmp_path: Path) -> None:
+    """Of a single draw: what reads the result then goes by the image, and does not take it for unknown."""
+    store = restore(tmp_path / "out.zarr", open_stack(write_input(tmp_path / "in.fits")), std=np.nan)
+    export_fits(store, tmp_path / "out.fits")
+    with fits.open(tmp_path / "out.fits") as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SCI", "DQ", "PSFGRID", "PSFPOS", "CHI2"]
+    assert "variance" not in open_stack(tmp_path / "out.fits")
+    found = to_ccddata(store)
+    assert found.uncertainty is None
+    found.write(tmp_path / "ccd.fits")
+    assert CCDData.read(tmp_path / "ccd.fits").uncertainty is None
 
 
 def test_a_star_stays_where_it_was_after_crop_and_export(
