@@ -43,7 +43,7 @@ _SHIFT = 10
 _RATIOS = (2, 3, 5)
 
 BLURRED, BLIND, TOLD, CLASSICAL = "blurred", "blind", "told the kernel", "blind Richardson-Lucy"
-_SIMPLE = "kernel of {}, Richardson-Lucy"
+_SIMPLE = "{}, then Richardson-Lucy"
 
 _PAIRS = {
     BLURRED: TOLD,

@@ -29,6 +29,8 @@ __all__ = ["run_real"]
 
 _CASES: dict[str, RealCase] = dict(zip(REAL_CASES, (LINES, PAIR, PSF, STARS, SHAKES), strict=True))
 
+Runs = Mapping[tuple[str, str], Callable[[], Outcome]]
+
 _NEEDED = ("case", "item", "method")
 """What rows to go on from have."""
 
@@ -39,6 +41,7 @@ def run_real(
     cases: Sequence[str] = REAL_CASES,
     quality: str = "default",
     seed: int = 0,
+    items: int | None = None,
     json: Path | None = None,
     resume: bool = False,
     pictures: Path | None = None,
@@ -53,6 +56,8 @@ def run_real(
         Of `REAL_CASES`.
     quality, seed
         Of `restore`, for all of them.
+    items : int, optional
+        Only the first so many images of a case that has several.
     json : Path, optional
         File for the rows, written anew after every one.
     resume : bool
@@ -67,6 +72,8 @@ def run_real(
     InputError, OutputError
         If no case has its files, the file to go on from is of another run, or a file cannot be written.
     """
+    if items is not None and items < 1:
+        raise ConfigError(f"items {items}: give 1 or more")
     if not cases or not set(cases) <= set(_CASES):
         raise ConfigError(f"cases {', '.join(cases) or '(none)'}: give some of {', '.join(_CASES)}")
     if data is None:
@@ -79,7 +86,7 @@ def run_real(
     options = {"quality": quality, "seed": seed}
     settings = {**options, "networks": network_digests()}
     rows = earlier_rows(json, resume, settings, _NEEDED)
-    runs = {name: _CASES[name].runs(data, options) for name in present}
+    runs = {name: _first(items, _CASES[name].runs(data, options)) for name in present}
     for name in present:
         done = {(row["item"], row["method"]) for row in rows if row["case"] == name}
         for row, outcome in _rows(name, runs[name], done):
@@ -99,9 +106,13 @@ def run_real(
     return "\n\n".join(parts)
 
 
-def _rows(
-    name: str, runs: Mapping[tuple[str, str], Callable[[], Outcome]], done: set[tuple[str, str]]
-) -> Iterator[tuple[Row, Outcome | None]]:
+def _first(items: int | None, runs: Runs) -> Runs:
+    """Return the runs on the first so many items."""
+    chosen = list(dict.fromkeys(item for item, _ in runs))[:items]
+    return {(item, method): run for (item, method), run in runs.items() if item in chosen}
+
+
+def _rows(name: str, runs: Runs, done: set[tuple[str, str]]) -> Iterator[tuple[Row, Outcome | None]]:
     """Do what is not done, show on stderr which is at work, and yield its row and what it found."""
     with tqdm(total=len(runs), desc=name, unit="run", file=sys.stderr, dynamic_ncols=True) as bar:
         for (item, method), run in runs.items():

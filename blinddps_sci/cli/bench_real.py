@@ -20,6 +20,7 @@ def add_real_benchmark(kinds: Any) -> None:
     real.add_argument("--cases", default=",".join(REAL_CASES), help="comma-separated (default: %(default)s)")
     real.add_argument("--quality", default="default", help="preset: fast, default or best")
     real.add_argument("--seed", type=int, default=0)
+    real.add_argument("--items", type=int, metavar="N", help="only N images of a case that has several")
     add_rows(real)
     real.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="what is found (npz), and pictures of it"

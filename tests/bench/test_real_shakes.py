@@ -56,5 +56,5 @@ def test_ratios_and_successes() -> None:
     assert found[BLIND]["median"] == pytest.approx(1.75)
     assert [found[BLIND][f"success {limit}"] for limit in (2, 3, 5)] == [75.0, 75.0, 75.0]
     assert found[BLURRED]["mean"] == pytest.approx(10)
-    assert found[f"kernel of {BLIND}, Richardson-Lucy"]["mean"] == pytest.approx(2)
+    assert found[f"{BLIND}, then Richardson-Lucy"]["mean"] == pytest.approx(2)
     assert "mean" not in found[TOLD]

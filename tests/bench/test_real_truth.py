@@ -171,13 +171,15 @@ def test_a_run_goes_on_where_it_stopped(monkeypatch, tmp_path: Path, capsys) -> 
     command = ["bench", "real", "--data", str(data), "--cases", "shakes", "--json", str(kept)]
     assert cli.main(command) == 130
     assert len(json.loads(kept.read_text())["rows"]) == 2 * 4 + 2
+    assert cli.main([*command, "--resume", "--items", "4"]) == 0
+    assert "| blind | 4 |" in capsys.readouterr().out
     assert cli.main([*command, "--resume", "--pictures", str(tmp_path / "p")]) == 0
     assert len(calls) == 2 * 32 + 1  # the one that was interrupted is done again
     rows = json.loads(kept.read_text())["rows"]
     assert len({(row["item"], row["method"]) for row in rows}) == len(rows) == 4 * 32
     printed = capsys.readouterr().out
     assert "| blind | 32 |" in printed
-    assert "| kernel of blind, Richardson-Lucy | 32 |" in printed
+    assert "| blind, then Richardson-Lucy | 32 |" in printed
     assert imageio.imread(tmp_path / "p" / "shakes.png")[..., :3].std() > 10
 
 
@@ -186,6 +188,8 @@ def test_what_is_missing_is_named(quick, tmp_path: Path, capsys) -> None:
         run_real(data=None, cases=["lines"])
     with pytest.raises(InputError, match=r"lacks .*Cut_HSC\.fits; give the folder"):
         run_real(data=tmp_path, cases=["pair"])
+    with pytest.raises(ConfigError, match="items 0: give 1 or more"):
+        run_real(data=tmp_path, items=0)
     with pytest.raises(ConfigError, match="cases moons: give some of lines, pair"):
         run_real(data=tmp_path, cases=["moons"])
     stand_in(tmp_path, "pair")
