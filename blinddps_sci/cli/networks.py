@@ -19,7 +19,9 @@ def add_networks(add: Add) -> None:
     train.add_argument("--recipe", help="name or TOML file")
     train.add_argument("--minutes", type=float, required=True)
     train.add_argument("--output", type=Path, default=Path("runs"), help="folder of the run")
-    train.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="trained weights to begin with")
+    train.add_argument(
+        "--start-from", metavar="WEIGHTS", help="trained weights to begin with: a file, or shipped"
+    )
     train.add_argument("--resume", action="store_true")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     train.add_argument("--compile", dest="compiled", action="store_true", help="compile the network")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from blinddps_sci.errors import ConfigError, InputError
+from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.store import PriorCard, load_denoiser, save_denoiser
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.calibrate import image_error, kernel_error, tilt_error
@@ -28,7 +29,7 @@ from blinddps_sci.training.preview import write_preview
 from blinddps_sci.training.recipe import Recipe, load_recipe
 from blinddps_sci.training.tilts import TILT_FAMILIES, random_tilts, tilt_batches
 
-__all__ = ["train"]
+__all__ = ["begin", "train"]
 
 Role = Literal["image", "kernel", "tilt"]
 
@@ -96,7 +97,7 @@ def train(
     minutes: float,
     data: Path | None = None,
     recipe: str | None = None,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
     resume: bool = False,
     device: str = "cpu",
     compiled: bool = False,
@@ -118,8 +119,9 @@ def train(
         Folder of images, or a pack written by an earlier run; an image network needs one.
     recipe : str, optional
         Name of a recipe or a TOML file; the small one of the role by default.
-    start_from : Path, optional
-        Weights of the recipe's network to begin with: to fine-tune a prior on one's own data.
+    start_from : str or Path, optional
+        Weights of the recipe's network to begin with, as `load_prior` takes them: ``shipped`` to fine-tune
+        a shipped prior on one's own data.
     resume : bool
         Go on from the folder's checkpoint.
     device : str
@@ -142,13 +144,15 @@ def train(
     ------
     ConfigError
         If data or checkpoint are missing, or the folder already holds a run and ``resume`` is false.
+    PriorError
+        If there are no such weights to start from, or they are another network's.
     """
     name = recipe or f"{role}-small"
     chosen = load_recipe(name)
     if batch is not None:
         chosen = replace(chosen, batch=batch)
     trainer = Trainer(chosen, folder, device=device, compiled=compiled)
-    _begin(trainer, folder, resume, start_from)
+    begin(trainer, role, resume=resume, start_from=start_from)
     source = _examples(role, chosen, data, folder, workers)
     batches = load(source, [0, trainer.step], workers=workers, pinned=device == "cuda")
     weights = folder / f"{Path(name).stem}.safetensors"
@@ -163,15 +167,18 @@ def train(
     return weights
 
 
-def _begin(trainer: Trainer, folder: Path, resume: bool, start_from: Path | None) -> None:
-    """Let a trainer go on from its checkpoint, or begin with trained weights or with none."""
+def begin(
+    trainer: Trainer, role: Role, *, resume: bool = False, start_from: str | Path | None = None
+) -> None:
+    """Let a trainer go on from its checkpoint, or begin with trained weights or with none; see `train`."""
     if resume:
         trainer.resume()
         return
     if trainer.checkpoint.exists():
+        folder = trainer.checkpoint.parent
         raise ConfigError(f"{folder} already holds a run; give --resume to go on, or another --output")
     if start_from is not None:
-        trainer.start_from(load_denoiser(start_from)[0])
+        trainer.start_from(load_prior(str(start_from), role)[0])
 
 
 def _calibrate(role: Role, weights: Path, data: Path | None, recipe: Recipe) -> None:

@@ -10,10 +10,12 @@ import pytest
 import torch
 from skimage.io import imsave
 
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.store import read_card
-from blinddps_sci.training.run import train
+from blinddps_sci.training.loop import Trainer
+from blinddps_sci.training.recipe import load_recipe
+from blinddps_sci.training.run import begin, train
 
 NET = """
 [net]
@@ -96,6 +98,16 @@ def test_a_network_may_start_from_anothers_weights(kernel_recipe: str, tmp_path:
     fresh = train("kernel", tmp_path / "fresh", minutes=0, recipe=kernel_recipe)
     digests = [read_card(weights).sha256 for weights in (first, second, fresh)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_network_may_start_from_a_shipped_one(tmp_path: Path) -> None:
+    begun = Trainer(load_recipe("tilt-small"), tmp_path)
+    begin(begun, "tilt", start_from="shipped")
+    shipped, _ = load_prior("shipped", "tilt")
+    for name, value in shipped.net.state_dict().items():
+        torch.testing.assert_close(begun.model.net.state_dict()[name], value)
+    with pytest.raises(PriorError, match="give one of"):
+        begin(begun, "tilt", start_from="nobodys")
 
 
 @pytest.mark.parametrize("data", [None, "nowhere"])
