@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ __all__ = ["fit_uncertainty"]
 Row = dict[str, Any]
 
 _LEVELS = (0.68, 0.95)
-_EDGES = np.concatenate([[0.0], np.geomspace(0.05, 3, 36)])
+_EDGES = np.concatenate([[0.0], np.geomspace(0.05, 20, 36)])
 _SCALES = np.geomspace(0.3, 4, 53)
 
 
@@ -33,9 +34,9 @@ class _Sample:
         parts = {name: np.array(row["pixels"][name]) for name in ("error", "variance", "gradient")}
         return cls(parts["error"] ** 2 / (1 + 1 / row["draws"]), parts["variance"], parts["gradient"])
 
-    def coverage(self, scale: float, edge: float) -> list[float]:
+    def coverage(self, uncertainty: Uncertainty) -> list[float]:
         """Return the shares of pixels in the intervals of 68 and 95 %."""
-        ratio = self.error / np.maximum(scale**2 * self.variance + edge**2 * self.gradient, 1e-24)
+        ratio = self.error / np.maximum(uncertainty.variance(self.variance, self.gradient), 1e-24)
         return [float(np.mean(ratio <= special.ndtri((1 + level) / 2) ** 2)) for level in _LEVELS]
 
 
@@ -54,10 +55,10 @@ def fit_uncertainty(rows: Sequence[Row]) -> tuple[Uncertainty, list[float]]:
     """
     samples = [_Sample.of(row) for row in rows]
     best, chosen, reached = np.inf, Uncertainty(), [0.0, 0.0]
-    for edge in _EDGES:
-        for scale in _SCALES:
-            mean = np.mean([sample.coverage(scale, edge) for sample in samples], axis=0)
-            off = float(np.sum((mean - _LEVELS) ** 2))
-            if off < best:
-                best, chosen, reached = off, Uncertainty(float(scale), float(edge)), mean.tolist()
+    for edge, scale in product(_EDGES, _SCALES):
+        tried = Uncertainty(float(scale), float(edge))
+        mean = np.mean([sample.coverage(tried) for sample in samples], axis=0)
+        off = float(np.sum((mean - _LEVELS) ** 2))
+        if off < best:
+            best, chosen, reached = off, tried, mean.tolist()
     return chosen, reached

@@ -41,19 +41,22 @@ class Uncertainty:
     scale : float
         Factor on the draws' standard deviation.
     edge : float
-        Standard deviation, in pixels, of a displacement that the draws do not know of: the error of a sharp
-        image near its edges is as if they were so far off.
+        Length, in pixels, that says how much more the draws miss where the image is steep.
 
     Notes
     -----
     With S draws of variance ``s^2``, the variance of the truth about their mean ``m`` is taken to be
 
-    ``(1 + 1 / S) (scale^2 v + edge^2 |grad m|^2)``
+    ``(1 + 1 / S) (scale^2 v + edge |grad m| sqrt(v))``
 
     where v is a geometric mean of ``s^2`` over a Gaussian window of 1.5 pixels, corrected for the expectation
     of the logarithm of a chi-squared of S - 1 degrees of freedom, and the squared gradient is averaged over
     the same window. The geometric mean keeps the variance of a star from its surroundings. The factor
     ``1 + 1 / S`` is the error of the mean of S draws.
+
+    The second term is the geometric mean of the draws' variance and of what edges displaced by ``edge`` would
+    make. Displacements alone, ``edge^2 |grad m|^2``, state far too much at strong edges, where the data say
+    where the edge is and the draws agree on it.
 
     References
     ----------
@@ -80,10 +83,21 @@ class Uncertainty:
         count = len(draws)
         if count == 1:
             return np.full(draws.shape[1:], np.nan)
-        variance = self.scale**2 * pooled_variance(draws)
-        if self.edge:
-            variance += self.edge**2 * squared_gradient(draws.mean(axis=0))
-        return np.sqrt((1 + 1 / count) * variance)
+        gradient = squared_gradient(draws.mean(axis=0)) if self.edge else np.zeros(draws.shape[1:])
+        return np.sqrt((1 + 1 / count) * self.variance(pooled_variance(draws), gradient))
+
+    def variance(self, pooled: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance of the truth about the posterior mean.
+
+        Parameters
+        ----------
+        pooled : ndarray, any shape
+            Of the draws, from `pooled_variance`.
+        gradient : ndarray, the same shape
+            Squared, from `squared_gradient`.
+        """
+        found: NDArray[np.float64] = self.scale**2 * pooled + self.edge * np.sqrt(pooled * gradient)
+        return found
 
 
 def pooled_variance(draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

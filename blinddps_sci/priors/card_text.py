@@ -88,8 +88,8 @@ def _uncertainty(fields: Mapping[str, Any] | None) -> list[str]:
     if fields is None:
         return []
     lines = [
-        f"PSF {psf}: {fields[psf]['scale']} times the draws', and the image's gradient times "
-        f"{fields[psf]['edge']} pixels"
+        f"PSF {psf}: {fields[psf]['scale']} times the draws', and the geometric mean of theirs and of the "
+        f"image's gradient times {fields[psf]['edge']} pixels"
         for psf in ("blind", "known")
         if psf in fields
     ]

@@ -88,7 +88,7 @@ def row_of(seed: int, scale: float, edge: float) -> dict[str, object]:
     """Return a row whose errors have the deviation of `Uncertainty (scale, edge)` exactly."""
     rng = np.random.default_rng(seed)
     variance, gradient = rng.gamma(2, 1, 400), rng.gamma(0.5, 1, 400)
-    deviation = np.sqrt((1 + 1 / DRAWS) * (scale**2 * variance + edge**2 * gradient))
+    deviation = np.sqrt((1 + 1 / DRAWS) * Uncertainty(scale, edge).variance(variance, gradient))
     error = deviation * rng.standard_normal(400)
     return {"draws": DRAWS, "pixels": {"error": error, "variance": variance, "gradient": gradient}}
 
@@ -97,8 +97,8 @@ def test_the_fit_covers_what_it_was_fitted_to() -> None:
     found, reached = fit_uncertainty([row_of(seed, 1.5, 0.8) for seed in range(8)])
     np.testing.assert_allclose(reached, [0.68, 0.95], atol=0.01)
     other = row_of(99, 1.5, 0.8)["pixels"]
-    variance = found.scale**2 * other["variance"] + found.edge**2 * other["gradient"]
-    ratio = np.abs(other["error"]) / np.sqrt((1 + 1 / DRAWS) * variance)
+    variance = (1 + 1 / DRAWS) * found.variance(other["variance"], other["gradient"])
+    ratio = np.abs(other["error"]) / np.sqrt(variance)
     assert np.mean(ratio < 1) == pytest.approx(0.68, abs=0.06)
     assert np.mean(ratio < 1.96) == pytest.approx(0.95, abs=0.03)
 

@@ -95,7 +95,17 @@ def test_what_the_draws_do_not_know_is_added() -> None:
     inner = (slice(REACH, -REACH),) * 2
     added = Uncertainty(edge=0.5).std(draws)[inner] ** 2 - plain[inner] ** 2
     # The mean's own noise has a gradient as well, of variance 1/6 * 1/2 along each axis.
-    np.testing.assert_allclose(added.mean(), 7 / 6 * 0.25 * (9 + 1 / 6), rtol=0.05)
+    np.testing.assert_allclose(added.mean(), 7 / 6 * 0.5 * (9 + 1 / 6) ** 0.5, rtol=0.05)
+
+
+def test_an_edge_that_the_draws_agree_on_gets_less_than_its_height() -> None:
+    """A hundred times as steep, ten times the deviation: it grows with the root of the gradient."""
+    noise = 0.01 * np.random.default_rng(4).standard_normal((6, 40, 40))
+    step = np.where(np.arange(40) < 20, 0.0, 1.0) + np.zeros((40, 1))
+    only = Uncertainty(scale=1e-3, edge=2.0)
+    soft, hard = (only.std(height * step + noise)[20, 20] for height in (1.0, 100.0))
+    assert hard / soft == pytest.approx(10, rel=0.05)
+    assert Uncertainty(edge=2.0).std(step + noise)[:, 20].max() < 0.3
 
 
 def test_the_unit_of_the_data_does_not_matter() -> None:
