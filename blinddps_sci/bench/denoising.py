@@ -27,7 +27,7 @@ from blinddps_sci.bench.denoising_classical import (
 )
 from blinddps_sci.bench.denoising_pictures import draw_denoised
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
-from blinddps_sci.errors import ConfigError
+from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.metrics import psnr
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.wrap import Denoiser
@@ -104,10 +104,12 @@ def run_denoising(
         If an option is out of its range, PyWavelets is missing, there is no image, or the file to go on from
         is of other settings or would be replaced.
     PriorError
-        If there is no such network.
+        If there is no such network, or it is not one of single planes.
     """
     check_wavelets()
     network, card = load_prior(prior, "image")
+    if network.net.config.in_channels != 1:
+        raise PriorError(f"prior {prior!r} has several channels; give a network of one channel")
     settings = {**case_settings(data, held_out, size, seed), "prior": card.sha256}
     rows = earlier_rows(json, resume, settings, _NEEDED)
     done = {(row["case"], row["sigma"]) for row in rows}
