@@ -221,20 +221,23 @@ def _draw(rows: Sequence[Row], images: Images, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(8.4, 3.4), layout="constrained")
     errors = _errors(rows)
-    for method in dict.fromkeys(name for _, name in errors):
-        ratios = np.sort(_ratios(errors, method))
-        if method in _PAIRS and ratios.size:
-            share = 100 * np.arange(1, len(ratios) + 1) / len(ratios)
-            axis.step([1e-3, *ratios, 1e3], [0, *share, share[-1]], where="post", label=method)
+    for number, method in enumerate((BLIND, CLASSICAL, BLURRED)):
+        for name, line in ((method, "-"), (_SIMPLE.format(method), "--")):
+            ratios = np.sort(_ratios(errors, name))
+            if ratios.size:
+                share = 100 * np.arange(1, len(ratios) + 1) / len(ratios)
+                ends = [1e-3, *ratios, 1e3], [0, *share, share[-1]]
+                axis.step(*ends, line, where="post", color=f"C{number}", label=name)
     axis.axvline(3, color="0.7", linestyle=":")
     axis.set(
-        xscale="log", xlim=(0.3, 30), ylim=(0, 101), xlabel="error ratio", ylabel="share of the images, %"
+        xscale="log", xlim=(0.7, 60), ylim=(0, 101), xlabel="error ratio", ylabel="share of the images, %"
     )
-    axis.set_xticks([0.5, 1, 2, 3, 5, 10, 20], ["0.5", "1", "2", "3", "5", "10", "20"])
+    axis.set_xticks([1, 2, 3, 5, 10, 20, 50], ["1", "2", "3", "5", "10", "20", "50"])
+    axis.minorticks_off()
     if axis.has_data():
-        axis.legend(fontsize=8)
+        figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=100, format="png")
     pyplot.close(figure)
 
