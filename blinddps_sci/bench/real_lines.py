@@ -224,7 +224,7 @@ def _draw(rows: Sequence[Row], images: Images, path: Path) -> None:
         Panel("PSF, blind", _of(images, "blind", "kernel"), kind="psf"),
         Panel("PSF, beads", _of(images, "blind", "measured"), kind="psf"),
     ]
-    draw_panels(panels, path)
+    draw_panels(panels, path, across=3)
 
 
 def _of(images: Images, method: str, what: str = "image") -> Image | None:

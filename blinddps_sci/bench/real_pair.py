@@ -176,7 +176,7 @@ def _draw(rows: Sequence[Row], images: Images, path: Path) -> None:
         Panel("PSF, blind", blind.get("kernel"), kind="psf"),
         Panel("PSF, Subaru's", blind.get("measured"), kind="psf"),
     ]
-    draw_panels(panels, path, across=7)
+    draw_panels(panels, path, across=4)
 
 
 CASE = RealCase(

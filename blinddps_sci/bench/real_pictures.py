@@ -42,7 +42,7 @@ class Panel:
     kind: str = "grey"
 
 
-def draw_panels(panels: Sequence[Panel], path: Path, across: int = 6) -> None:
+def draw_panels(panels: Sequence[Panel], path: Path, across: int) -> None:
     """Draw panels in rows as a PNG file; nothing if none of them has an image."""
     shown = [panel for panel in panels if panel.image is not None]
     if not shown:
