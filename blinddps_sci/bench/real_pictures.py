@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-import PIL.Image
 
 from blinddps_sci.bench.real_case import Image
 
@@ -61,12 +59,8 @@ def draw_panels(panels: Sequence[Panel], path: Path, across: int) -> None:
         grey, colours = _displayed(panel)
         axis.imshow(grey, cmap=colours, vmin=0, vmax=1)
         axis.set_title(panel.title, fontsize=9)
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=90, format="png")
+    figure.savefig(path, dpi=90)
     pyplot.close(figure)
-    # Noise of all colours would make a file several times as large; the octree keeps shades of grey apart.
-    few = PIL.Image.open(drawn).convert("RGB").quantize(256, method=PIL.Image.Quantize.FASTOCTREE)
-    few.save(path, optimize=True)
 
 
 def _displayed(panel: Panel) -> tuple[Image, str]:
