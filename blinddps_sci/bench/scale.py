@@ -44,9 +44,10 @@ def sleep(folder: str, task: Task, *, seconds: tuple[float, ...]) -> dict[str, A
     """Do a task that sleeps while it restores, each unit for its own of the times."""
     run = RunFolder(Path(folder))
     run.begin(task.phase, task.unit)
+    begin = time.perf_counter()
     if seconds and task.phase == "restore":  # to sleep for no time is to let others go first
         time.sleep(seconds[task.unit % len(seconds)])
-    record = {"unit": task.unit}
+    record = {"unit": task.unit, "seconds": round(time.perf_counter() - begin, 3)}
     run.mark(task.phase, task.unit, record)
     return record
 

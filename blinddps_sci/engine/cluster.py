@@ -136,8 +136,8 @@ def connected(address: str, timeout: float = 30.0) -> Iterator[Client]:
         yield client
 
 
-def _work_on(work: Work, folder: str, tasks: Tasks) -> tuple[list[dict[str, Any]], float]:
-    """Do one task after the other, as long as they are short; return their records and mean seconds.
+def _work_on(work: Work, folder: str, tasks: Tasks) -> list[dict[str, Any]]:
+    """Do one task after the other, as long as they are short, and return their records.
 
     Those that are left, after one that took its time, go to whoever is free. The first that raises ends
     it: the driver sees by the markers which that was.
@@ -147,7 +147,7 @@ def _work_on(work: Work, folder: str, tasks: Tasks) -> tuple[list[dict[str, Any]
         records.append(work(folder, task))
         if time.perf_counter() - begin > _WORTH:
             break
-    return records, (time.perf_counter() - begin) / len(records)
+    return records
 
 
 def _annotations_of_a_span() -> dict[str, Any]:
@@ -214,21 +214,18 @@ class _Flight:
     def outcomes(self, future: Future[Any]) -> list[Outcome]:
         """Return how a future's tasks ended, and forget the future."""
         tasks = self.tasks.pop(future)
-        records: list[dict[str, Any]] = []
-        if future.status == "finished":
-            records, self.seconds[tasks[0].phase] = future.result()
         error = future.exception() if future.status == "error" else None
         # A worker that dies takes with it what waits there.
         waited = error is None or isinstance(error, KilledWorker)
         error = error or RuntimeError(f"the task was {future.status}")
         if future in self.late:
             waited, error = False, TimeoutError(f"not done after the deadline of {self.deadline:g} s")
-        found, failed = [], False
-        for number, task in enumerate(tasks):
-            if self.folder.is_done(task.phase, task.unit):  # a file is read sooner than a worker is asked
-                found.append(Outcome(task, record=self.folder.record(task.phase, task.unit)))
-            elif number < len(records):  # some file systems show late what others have written
-                found.append(Outcome(task, record=records[number]))
+        records, failed = self._records(future, tasks), False
+        found = []
+        for task, record in zip(tasks, records, strict=True):
+            if record is not None:
+                found.append(Outcome(task, record=record))
+                self.seconds[task.phase] = record.get("seconds", _WORTH)
             else:  # what comes after the one that failed has not begun
                 begun = not failed and (not waited or self.folder.has_begun(task.phase, task.unit))
                 found.append(Outcome(task, error=error, begun=begun))
@@ -236,6 +233,18 @@ class _Flight:
         self.late.discard(future)
         future.release()
         return found
+
+    def _records(self, future: Future[Any], tasks: Tasks) -> list[dict[str, Any] | None]:
+        """Return what is known of each task that is done."""
+        # Files are read sooner than a worker is asked, which may be gone by now.
+        done = [self.folder.is_done(task.phase, task.unit) for task in tasks]
+        if future.status == "finished" and not done[0]:  # some file systems show late what others wrote
+            found = future.result()
+            return [*found, *[None] * (len(tasks) - len(found))]
+        return [
+            self.folder.record(task.phase, task.unit) if there else None
+            for task, there in zip(tasks, done, strict=True)
+        ]
 
     def restart_late(self) -> None:
         """End the workers whose task is at work for longer than it may be; others take their place."""

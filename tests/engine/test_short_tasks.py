@@ -48,7 +48,7 @@ def work_of(*, raising: int = -1, slow: int = -1) -> Work:
         if task.phase == "restore" and task.unit == slow:
             time.sleep(1.0)
         run.save(task.phase, task.unit, np.zeros(1))
-        record = {"unit": task.unit, "end": time.time()}
+        record = {"unit": task.unit, "end": time.time(), "seconds": 0.0}
         run.mark(task.phase, task.unit, record)
         return record
 

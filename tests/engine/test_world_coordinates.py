@@ -37,7 +37,7 @@ ZOO: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def local(small: dict[str, Any]) -> dict[str, Any]:
     """Options of a restoration with Gaussian priors in a moment."""
-    quick = {"prior": "gaussian", "kernel_prior": "gaussian", "steps": 2, "chains": 1, "samples": 1}
+    quick = {"prior": "gaussian", "kernel_prior": "gaussian", "steps": 2, "chains": 1, "samples": 2}
     return small | quick | {"noise": "gaussian:2"}
 
 
