@@ -194,15 +194,16 @@ class _Flight:
         if few:
             self._submit(few)
 
-    def _submit(self, tasks: Sequence[Task]) -> None:
+    def _submit(self, few: Sequence[Task]) -> None:
+        tasks = tuple(few)
         for task in tasks:
             self.folder.await_begin(task.phase, task.unit)
         # A name of its own for every try, which no scheduler knows of this run or another.
         key = f"{tasks[0].phase}-{tasks[0].unit}-{uuid.uuid4().hex}"
         place = str(self.folder.path)
         with annotate(**self.span):
-            future = self.client.submit(_work_on, self.work, place, tuple(tasks), key=key, pure=False)
-        self.tasks[future] = tuple(tasks)
+            future = self.client.submit(_work_on, self.work, place, tasks, key=key, pure=False)
+        self.tasks[future] = tasks
 
     def landed(self) -> list[Future[Any]]:
         """Return futures that ended, after a while none."""

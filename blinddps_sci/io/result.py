@@ -70,8 +70,7 @@ def create_result(
     attrs : mapping, optional
         What the run knows of itself; see `blinddps_sci.io.provenance.new_record`.
     dims : sequence of str, optional
-        Axes of the image, if not those of the stack: a burst (t, c, y, x) gives (c, y, x). An axis
-        that the stack does not have has length one.
+        Axes of the image, if not those of the stack, as (c, y, x) of a burst; a new one has length one.
     tilt_y, tilt_x : array_like, (n,), optional
         Tilt nodes; without them no tilts are kept.
     overwrite : bool
@@ -104,8 +103,7 @@ def create_result(
         tilt_y=None if tilt_y is None else node_positions(tilt_y, "tilt_y"),
         tilt_x=None if tilt_x is None else node_positions(tilt_x, "tilt_x"),
     )
-    sides = {"shard": geometry.shard, "chunk": geometry.chunk}
-    record = new_record(template.attrs, {**(attrs or {}), **sides})
+    record = new_record(template.attrs, {**(attrs or {}), "shard": geometry.shard, "chunk": geometry.chunk})
     _make(target, geometry, record)
     return ResultStore(target, "r+")
 

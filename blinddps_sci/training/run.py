@@ -120,8 +120,7 @@ def train(
     recipe : str, optional
         Name of a recipe or a TOML file; the small one of the role by default.
     start_from : str or Path, optional
-        Weights of the recipe's network to begin with, as `load_prior` takes them: ``shipped`` to fine-tune
-        a shipped prior on one's own data.
+        Weights of the recipe's network to begin with, as `load_prior` takes them: ``shipped``, to fine-tune.
     resume : bool
         Go on from the folder's checkpoint.
     device : str
@@ -129,7 +128,7 @@ def train(
     compiled : bool
         Compile the network: a minute at first, then faster on a GPU.
     workers : int
-        Processes that read the examples and make the batches, beside the one that trains.
+        Processes that make the batches, beside the one that trains.
     batch : int, optional
         Items per step, if not as many as the recipe says.
     licence : str
@@ -142,15 +141,12 @@ def train(
 
     Raises
     ------
-    ConfigError
-        If data or checkpoint are missing, or the folder already holds a run and ``resume`` is false.
-    PriorError
-        If there are no such weights to start from, or they are another network's.
+    ConfigError, PriorError
+        If data, checkpoint or weights to start from are missing or of another network, or the folder already
+        holds a run and ``resume`` is false.
     """
     name = recipe or f"{role}-small"
-    chosen = load_recipe(name)
-    if batch is not None:
-        chosen = replace(chosen, batch=batch)
+    chosen = _recipe(name, batch)
     trainer = Trainer(chosen, folder, device=device, compiled=compiled)
     begin(trainer, role, resume=resume, start_from=start_from)
     source = _examples(role, chosen, data, folder, workers)
@@ -165,6 +161,12 @@ def train(
     trainer.run(batches, minutes, on_save=publish)
     _calibrate(role, weights, data, chosen)
     return weights
+
+
+def _recipe(name: str, batch: int | None) -> Recipe:
+    """Return a recipe, with a batch of its own if one is given."""
+    found = load_recipe(name)
+    return found if batch is None else replace(found, batch=batch)
 
 
 def begin(

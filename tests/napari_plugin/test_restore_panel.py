@@ -77,6 +77,13 @@ def finish(qtbot: Any, panel: RestorePanel) -> None:
     qtbot.waitUntil(lambda: not panel.session.busy, timeout=LONG)
 
 
+def choose_box(panel: RestorePanel) -> None:
+    """Draw a rectangle about rows 8 to 39 and columns 16 to 47, and choose it as the region."""
+    panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
+    panel.viewer.layers["box"].translate = (10, 20)
+    panel.input.region_box.setCurrentText("box")
+
+
 def names(panel: RestorePanel) -> list[str]:
     return [layer.name for layer in panel.viewer.layers]
 
@@ -93,9 +100,7 @@ def test_the_panel_opens_without_the_library_and_says_what_a_run_takes(open_pane
 
 def test_a_preview_lies_on_what_it_is_of(open_panel, qtbot, errors) -> None:
     panel = open_panel(texture(48, 64))
-    panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
-    panel.viewer.layers["box"].translate = (10, 20)
-    panel.input.region_box.setCurrentText("box")
+    choose_box(panel)
     click(qtbot, panel.controls.preview)
     finish(qtbot, panel)
     assert errors == []
@@ -300,9 +305,7 @@ def test_a_preview_of_a_region_takes_calibration_frames_of_the_whole_detector(
 ) -> None:
     fits.writeto(tmp_path / "dark.fits", np.full((48, 64), 30, np.float32))
     panel = open_panel(texture(48, 64), options=SMALL | {"dark": str(tmp_path / "dark.fits")})
-    panel.viewer.add_shapes([np.array([[8, 16], [8, 47], [39, 47], [39, 16]])], name="box", scale=(0.5, 0.5))
-    panel.viewer.layers["box"].translate = (10, 20)
-    panel.input.region_box.setCurrentText("box")
+    choose_box(panel)
     click(qtbot, panel.controls.preview)
     finish(qtbot, panel)
     assert errors == []
