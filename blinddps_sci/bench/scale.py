@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 def do_nothing(folder: str, task: Task) -> dict[str, Any]:
-    """Do a task that computes nothing: it is marked, as any other."""
+    """Do a task that computes nothing: it leaves an array and a marker, as any other."""
     return sleep(folder, task, seconds=())
 
 
@@ -47,6 +47,8 @@ def sleep(folder: str, task: Task, *, seconds: tuple[float, ...]) -> dict[str, A
     begin = time.perf_counter()
     if seconds and task.phase == "restore":  # to sleep for no time is to let others go first
         time.sleep(seconds[task.unit % len(seconds)])
+    if task.phase != "blend":
+        run.save(task.phase, task.unit, np.zeros(1, np.float32))
     record = {"unit": task.unit, "seconds": round(time.perf_counter() - begin, 3)}
     run.mark(task.phase, task.unit, record)
     return record

@@ -77,10 +77,6 @@ def expose(
     offset : float
         Bias level in data units, without noise.
 
-    Returns
-    -------
-    Exposure
-
     Raises
     ------
     InputError

@@ -142,8 +142,7 @@ def train(
     Raises
     ------
     ConfigError, PriorError
-        If data, checkpoint or weights to start from are missing or of another network, or the folder already
-        holds a run and ``resume`` is false.
+        If data, checkpoint or weights are missing or of another network, or the folder holds a run already.
     """
     name = recipe or f"{role}-small"
     chosen = _recipe(name, batch)
