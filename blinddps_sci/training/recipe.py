@@ -150,6 +150,11 @@ def load_recipe(name: str) -> Recipe:
         if unknown:
             raise ConfigError(f"{name}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
     try:
-        return Recipe(UNetConfig(**net), **fields)
+        return Recipe(UNetConfig(**_tuples(net)), **_tuples(fields))
     except TypeError as error:
         raise ConfigError(f"{name}: {error}") from None
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with TOML's arrays as tuples, which a trained network's labels are compared with."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

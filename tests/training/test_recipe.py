@@ -50,8 +50,8 @@ def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None
 
 def test_a_file_holds_the_same_fields(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path, GOOD))
-    assert (recipe.size, recipe.batch, list(recipe.labels)) == (8, 4, ["a", "b"])
-    assert (recipe.net.model_channels, list(recipe.net.channel_mult)) == (8, [1, 2])
+    assert (recipe.size, recipe.batch, recipe.labels) == (8, 4, ("a", "b"))
+    assert (recipe.net.model_channels, recipe.net.channel_mult) == (8, (1, 2))
     assert recipe.ema == 0.999
 
 
