@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from blinddps_sci.bench.cases import Case
+from blinddps_sci.bench.extras import need
 from blinddps_sci.engine.restore import prepare_restore
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.operators.convolve import convolve, convolve_adjoint_image
 from blinddps_sci.priors.base import Prior
 
-__all__ = ["DEEPINV_METHODS", "check_deepinv", "deepinv_restored", "parse_deepinv"]
+__all__ = ["DEEPINV_METHODS", "deepinv_restored", "parse_deepinv"]
 
 DEEPINV_METHODS = ("deepinv-dps-S", "deepinv-diffpir-S")
 """How the methods are called; S is the number of network evaluations."""
@@ -46,21 +46,6 @@ def parse_deepinv(name: str) -> tuple[str, int] | None:
     """Return sampler and steps of ``deepinv-dps-S`` and ``deepinv-diffpir-S``, None of another name."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found[1], int(found[2]))
-
-
-def check_deepinv() -> None:
-    """Refuse the methods where deepinv is not installed; nothing is imported.
-
-    Raises
-    ------
-    ConfigError
-        If it is not.
-    """
-    if find_spec("deepinv") is None:
-        raise ConfigError(
-            "the methods deepinv-... need the library deepinv, which is not installed; "
-            "run pip install 'blinddps-sci[bench]', or leave them out"
-        )
 
 
 def deepinv_restored(sampler: str, steps: int, case: Case, seed: int) -> np.ndarray:
@@ -157,7 +142,7 @@ class _Network(nn.Module):
 
 def _load() -> Any:
     """Import deepinv."""
-    check_deepinv()
+    need("deepinv", "methods of deepinv")
     try:
         try:
             return import_module("deepinv")

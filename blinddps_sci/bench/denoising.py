@@ -23,9 +23,9 @@ from blinddps_sci.bench.denoising_classical import (
     SIGMAS,
     TUNED,
     Classical,
-    check_wavelets,
 )
 from blinddps_sci.bench.denoising_pictures import draw_denoised
+from blinddps_sci.bench.extras import need
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.metrics import psnr
@@ -106,7 +106,7 @@ def run_denoising(
     PriorError
         If there is no such network, or it is not one of single planes.
     """
-    check_wavelets()
+    need("pywt", "wavelets")
     network, card = load_prior(prior, "image")
     if network.net.config.in_channels != 1:
         raise PriorError(f"prior {prior!r} has several channels; give a network of one channel")
@@ -184,7 +184,7 @@ def tune_classical(
     ConfigError, InputError
         As `run_denoising`.
     """
-    check_wavelets()
+    need("pywt", "wavelets")
     total: dict[tuple[str, float], dict[str, np.ndarray]] = {}
     for case in _progress(_noisy(data, held_out, count, size, seed), count * len(SIGMAS)):
         for name, candidates in CANDIDATES.items():

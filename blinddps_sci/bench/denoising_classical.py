@@ -13,8 +13,6 @@ from typing import Protocol
 import numpy as np
 from skimage.restoration import cycle_spin, denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from blinddps_sci.errors import ConfigError
-
 __all__ = [
     "CANDIDATES",
     "METHODS",
@@ -24,7 +22,6 @@ __all__ = [
     "NonLocalMeans",
     "TotalVariation",
     "Wavelets",
-    "check_wavelets",
 ]
 
 SIGMAS = (0.1, 0.25, 0.5)
@@ -119,22 +116,6 @@ class Wavelets:
         wide = np.pad(noisy, _MARGIN, mode="reflect")
         found = cycle_spin(wide, denoise_wavelet, max_shifts=_SHIFTS, func_kw=options)
         return np.asarray(found[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
-
-
-def check_wavelets() -> None:
-    """Refuse to go on without PyWavelets, which scikit-image's wavelets need.
-
-    Raises
-    ------
-    ConfigError
-        If it is not installed.
-    """
-    try:
-        import pywt  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            'wavelets need PyWavelets; install "blinddps-sci[bench]" or PyWavelets by itself'
-        ) from None
 
 
 _PATCHES = ((7, 6), (7, 11), (9, 6))

@@ -30,10 +30,10 @@ from blinddps_sci.bench.classical import (
 )
 from blinddps_sci.bench.deepinv_methods import (
     DEEPINV_METHODS,
-    check_deepinv,
     deepinv_restored,
     parse_deepinv,
 )
+from blinddps_sci.bench.extras import need
 from blinddps_sci.engine.config import QUALITIES, make_config
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.errors import ConfigError, InputError
@@ -122,7 +122,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
             except ConfigError as error:
                 raise ConfigError(f"method {name!r}: {error}") from None
         elif parse_deepinv(name) is not None:
-            check_deepinv()
+            need("deepinv", "methods of deepinv")
         elif name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
             ours = ("split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant")
             allowed = ", ".join((*_OTHERS, *_PRESETS, *ours, *DEEPINV_METHODS))

@@ -17,11 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from blinddps_sci.bench import SKY_KINDS, SKY_METHODS, SKY_PSFS
+from blinddps_sci.bench.extras import need
 from blinddps_sci.bench.methods import network_digests
 from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_kernel
 from blinddps_sci.bench.sky_fields import SkyField, make_field
-from blinddps_sci.bench.sky_scores import check_photutils, score_sky
+from blinddps_sci.bench.sky_scores import score_sky
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import ConfigError
@@ -100,7 +101,7 @@ def run_photometry(
     ):  # fmt: skip
         if not set(given) <= set(known):
             raise ConfigError(f"{name} {', '.join(given)}: give some of {', '.join(known)}")
-    check_photutils()
+    need("photutils", "sources' fluxes and places")
     settings = {"size": size, "seed": seed, **options, "networks": network_digests()}
     rows = earlier_rows(json, resume, settings, _NEEDED)
     check_written(plot)

@@ -20,10 +20,10 @@ from scipy.ndimage import shift
 from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
+from blinddps_sci.bench.extras import need
 from blinddps_sci.bench.real_case import Image, Images, Outcome, RealCase, Restored, read_image, restored
 from blinddps_sci.bench.real_pictures import Panel, draw_panels
 from blinddps_sci.bench.row_file import Row
-from blinddps_sci.bench.sky_scores import check_photutils
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.registration import displacement
 
@@ -227,7 +227,7 @@ def _around(reach: int) -> NDArray[np.bool_]:
 def _runs(folder: Path, options: Mapping[str, Any]) -> dict[tuple[str, str], Callable[[], Outcome]]:
     @cache
     def frames() -> Image:
-        check_photutils()
+        need("photutils", "sources' fluxes and places")
         return np.stack([read_image(folder / name).astype(np.float32) for name in _FILES])
 
     def middle(image: Image) -> Image:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from blinddps_sci.bench.sky_fields import SkyField
-from blinddps_sci.errors import ConfigError
 
-__all__ = ["check_photutils", "score_sky"]
+__all__ = ["score_sky"]
 
 Image = NDArray[np.floating[Any]]
 Row = dict[str, Any]
@@ -44,20 +43,6 @@ _CORRECTING = 30.0
 
 _BOX = 9
 """Side of the box in which a centroid is taken, pixels."""
-
-
-def check_photutils() -> None:
-    """Refuse to begin without photutils.
-
-    Raises
-    ------
-    ConfigError
-        If it is not installed.
-    """
-    try:
-        import photutils  # noqa: F401
-    except ImportError:
-        raise ConfigError("this benchmark needs photutils; pip install 'blinddps-sci[bench]'") from None
 
 
 def score_sky(image: Image, field: SkyField) -> tuple[Row, list[Row]]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from blinddps_sci.bench import deepinv_methods
+from blinddps_sci.bench import deepinv_methods, extras
 from blinddps_sci.bench.cases import Case, cases
 from blinddps_sci.bench.deepinv_methods import _load, _Network, deepinv_restored, parse_deepinv
 from blinddps_sci.bench.methods import Overrides, parse_methods, run_method
@@ -30,7 +30,7 @@ def case(pictures: Path) -> Case:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make deepinv look installed."""
-    monkeypatch.setattr(deepinv_methods, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(extras, "find_spec", lambda name: ModuleSpec(name, None))
 
 
 def test_names_say_sampler_and_steps(installed: None) -> None:
@@ -45,7 +45,7 @@ def test_other_names_are_not_its(name: str) -> None:
 
 
 def test_a_missing_library_is_one_clear_line(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepinv_methods, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "deepinv", None)
     for name in ("deepinv-dps-20", "deepinv-diffpir-20"):
         with pytest.raises(ConfigError, match=r"not installed; run pip install 'blinddps-sci\[bench\]'"):
             parse_methods(name)

@@ -21,7 +21,6 @@ from blinddps_sci.bench.denoising_classical import (
     METHODS,
     SIGMAS,
     TUNED,
-    check_wavelets,
 )
 from blinddps_sci.bench.denoising_table import format_denoising, format_tuned, summarise_denoising
 from blinddps_sci.errors import ConfigError, OutputError
@@ -141,12 +140,6 @@ def test_the_table_says_by_how_much_the_prior_is_above_the_best() -> None:
     assert "| astro | 0.1 | 2 | 20.00 | 28.50 | 25.00 | **26.50** | 24.00 | +2.00 | +1.00 |" in text
     assert text.endswith("missed: micro at 0.1: +1.00 dB")
     assert format_denoising(rows[:2]).endswith("missed: nowhere")
-
-
-def test_wavelets_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pywt", None)
-    with pytest.raises(ConfigError, match="PyWavelets"):
-        check_wavelets()
 
 
 def test_what_is_reported_on_is_not_tuned_on(capsys: pytest.CaptureFixture[str]) -> None:
