@@ -74,4 +74,5 @@ def _joined(parts: Sequence[Posterior]) -> Posterior:
         status=Status.COMPLETE if whole else Status.NOT_FINITE,
         evaluations=sum(part.evaluations for part in parts),
         states=joined([part.states for part in parts]),
+        means=joined([part.means for part in parts]),
     )

@@ -25,7 +25,8 @@ from blinddps_sci.operators.blur import NodeWindow
 from blinddps_sci.sampling.consensus import consensus
 from blinddps_sci.sampling.posterior import Posterior, Progress, Status, spread
 from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile, structure
-from blinddps_sci.sampling.sample import sample
+from blinddps_sci.sampling.sample import Sampler, sample
+from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import Unknown
 
 __all__ = ["estimate_unit", "restore_unit", "run_unit"]
@@ -169,8 +170,25 @@ def _drawn(job: Job, scene: Scene, field: KernelField | None, callback: Callback
                 callback(replace(progress, step=steps + progress.step, steps=2 * steps, estimates=estimates))
 
     operator = Given(scene.operator, {"kernel": kernels})
-    posterior = _draws(job, scene, operator, {"image": scene.image}, job.draws, first, tell)
-    return _Drawn(posterior.samples["image"][:, 0], kernels, mean, std)
+    averaging = replace(scene, sampler=_averaging(scene.sampler))
+    posterior = _draws(job, averaging, operator, {"image": scene.image}, job.draws, first, tell)
+    return _Drawn(_about_their_mean(posterior), kernels, mean, std)
+
+
+def _averaging(sampler: Sampler) -> Sampler:
+    """Return a sampler whose chains know the posterior mean better than by their draws."""
+    return replace(sampler, averaged=sampler.steps // 3) if isinstance(sampler, Split) else sampler
+
+
+def _about_their_mean(posterior: Posterior) -> Tensor:
+    """Return the draws of an image (S, 1, H, W), moved so that their mean is what the chains take it to be.
+
+    A single draw stays one.
+    """
+    images = posterior.samples["image"][:, 0]
+    if len(images) == 1:
+        return images
+    return images + (posterior.mean("image")[0] - images.mean(dim=0))
 
 
 def _draws(

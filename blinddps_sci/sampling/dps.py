@@ -20,7 +20,7 @@ from blinddps_sci.likelihoods.base import Likelihood
 from blinddps_sci.operators.base import Operator
 from blinddps_sci.priors.base import LearnedVariancePrior, broadcast_sigma
 from blinddps_sci.sampling.noise import NoiseSource, Role
-from blinddps_sci.sampling.posterior import Progress
+from blinddps_sci.sampling.posterior import Chains, Progress
 from blinddps_sci.sampling.schedule import LinearVP, sigma_of
 from blinddps_sci.sampling.unknown import Unknown
 
@@ -151,8 +151,8 @@ class Dps:
         unknowns: Mapping[str, Unknown],
         noise: NoiseSource,
         callback: Callable[[Progress], None] | None = None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Run the chains and return (last clean estimates in physical units, last states).
+    ) -> Chains:
+        """Run the chains; their draws are the last clean estimates.
 
         See `blinddps_sci.sampling.sample` for the arguments; ``data`` is (B, ...).
         """
@@ -191,7 +191,7 @@ class Dps:
             if callback is not None:
                 taken = dict(states)
                 callback(Progress(index + 1, len(ladder), level.sigma, physical, taken, norm.detach()))
-        return physical, states
+        return Chains(physical, states, physical)
 
     def _denoise(
         self, states: Mapping[str, Tensor], unknowns: Mapping[str, Unknown], level: _Level

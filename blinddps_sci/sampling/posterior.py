@@ -12,7 +12,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-__all__ = ["Posterior", "Progress", "Status", "spread"]
+__all__ = ["Chains", "Posterior", "Progress", "Status", "spread"]
 
 
 class Status(Enum):
@@ -55,6 +55,25 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Chains:
+    """What the chains of a sampler ended with, each (B, ...) by unknown.
+
+    Parameters
+    ----------
+    values : mapping
+        Draws in physical units.
+    states : mapping
+        The same on the networks' domains.
+    means : mapping
+        What each chain takes the posterior mean to be, in physical units: its draw, if it knows no better.
+    """
+
+    values: Mapping[str, Tensor]
+    states: Mapping[str, Tensor]
+    means: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Posterior:
     """Draws from a posterior.
 
@@ -70,6 +89,8 @@ class Posterior:
         Calls of each prior.
     states : mapping
         The chains' last state on the network's domain, (S, B, ...).
+    means : mapping
+        What each chain takes the posterior mean to be, in physical units, (S, B, ...); its draw by default.
     """
 
     samples: Mapping[str, Tensor]
@@ -77,10 +98,11 @@ class Posterior:
     status: Status
     evaluations: int
     states: Mapping[str, Tensor] = field(repr=False, default_factory=dict)
+    means: Mapping[str, Tensor] = field(repr=False, default_factory=dict)
 
     def mean(self, unknown: str) -> Tensor:
         """Return the posterior mean of an unknown, (B, ...)."""
-        return self.samples[unknown].mean(dim=0)
+        return self.means.get(unknown, self.samples[unknown]).mean(dim=0)
 
     def std(self, unknown: str) -> Tensor:
         """Return the posterior standard deviation of an unknown, (B, ...); NaN for one sample."""

@@ -13,7 +13,7 @@ from blinddps_sci.errors import ConfigError
 from blinddps_sci.likelihoods.base import Likelihood, reduced_chi2
 from blinddps_sci.operators.base import Operator
 from blinddps_sci.sampling.noise import KeyedNoise, NoiseSource, Stream
-from blinddps_sci.sampling.posterior import Posterior, Progress, Status
+from blinddps_sci.sampling.posterior import Chains, Posterior, Progress, Status
 from blinddps_sci.sampling.unknown import Unknown
 
 __all__ = ["Sampler", "sample"]
@@ -35,8 +35,8 @@ class Sampler(Protocol):
         unknowns: Mapping[str, Unknown],
         noise: NoiseSource,
         callback: Callable[[Progress], None] | None = None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return (samples in physical units, last states), each (B, ...) by unknown."""
+    ) -> Chains:
+        """Run B chains."""
         ...
 
 
@@ -90,23 +90,22 @@ def sample(
     streams = [s if isinstance(s, Stream) else Stream(s) for s in seeds]
     repeated = [replace(s, sample=s.sample + draw) for draw in range(samples) for s in streams]
     batch = data.repeat(samples, *(1,) * (data.ndim - 1))
-    values, states = sampler.run(
-        batch, operator, likelihood, unknowns, noise or KeyedNoise(repeated), callback
-    )
+    chains = sampler.run(batch, operator, likelihood, unknowns, noise or KeyedNoise(repeated), callback)
     with torch.no_grad():
-        chi2 = reduced_chi2(likelihood, operator.forward(values), batch)
+        chi2 = reduced_chi2(likelihood, operator.forward(chains.values), batch)
     # The states too: a clamp hides an infinite chain in its estimate.
-    finite = all(bool(torch.isfinite(v).all()) for v in (*values.values(), *states.values()))
+    finite = all(bool(torch.isfinite(v).all()) for v in (*chains.values.values(), *chains.states.values()))
 
-    def by_draw(batched: Tensor) -> Tensor:
-        return batched.reshape(samples, len(data), *batched.shape[1:])
+    def by_draw(batched: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: v.reshape(samples, len(data), *v.shape[1:]) for name, v in batched.items()}
 
     return Posterior(
-        samples={name: by_draw(value) for name, value in values.items()},
-        chi2=by_draw(chi2),
+        samples=by_draw(chains.values),
+        chi2=chi2.reshape(samples, len(data)),
         status=Status.COMPLETE if finite else Status.NOT_FINITE,
         evaluations=sampler.steps,
-        states={name: by_draw(state) for name, state in states.items()},
+        states=by_draw(chains.states),
+        means=by_draw(chains.means),
     )
 
 

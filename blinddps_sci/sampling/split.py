@@ -20,7 +20,7 @@ from blinddps_sci.operators.linear import Linear, linearise_operator
 from blinddps_sci.priors.error import Root, error_root
 from blinddps_sci.sampling.least_squares import Block, conjugate_gradients
 from blinddps_sci.sampling.noise import NoiseSource, Role, Site
-from blinddps_sci.sampling.posterior import Progress
+from blinddps_sci.sampling.posterior import Chains, Progress
 from blinddps_sci.sampling.schedule import karras_levels
 from blinddps_sci.sampling.unknown import Local, Unknown
 
@@ -42,6 +42,9 @@ class Split:
     tolerance : float
         Error of a solution, in standard deviations of the prior's draws, at which its iterations may
         end; 0 makes all of them, which never waits for the device.
+    averaged : int
+        Last levels whose conditional means of the first unknown, given the others, are averaged into what a
+        chain takes the posterior mean to be; 0 takes its draw.
     sites : sequence of Site, optional
         Absolute position of each plane of the data, for the noise that perturbs them; by default
         all planes start at the origin.
@@ -77,6 +80,7 @@ class Split:
     sweeps: int = 0
     iterations: int = 80
     tolerance: float = 0.015
+    averaged: int = 0
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:
@@ -85,6 +89,7 @@ class Split:
             ("sweeps", self.sweeps, 0),
             ("iterations", self.iterations, 1),
             ("tolerance", self.tolerance, 0),
+            ("averaged", self.averaged, 0),
         ):
             if value < least:
                 raise ConfigError(f"{name} is {value}; give at least {least}")
@@ -98,8 +103,8 @@ class Split:
         unknowns: Mapping[str, Unknown],
         noise: NoiseSource,
         callback: Callable[[Progress], None] | None = None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Run the chains and return (draws in physical units, draws on the networks' domains).
+    ) -> Chains:
+        """Run the chains.
 
         See `blinddps_sci.sampling.sample` for the arguments; ``data`` is (B, ...).
         """
@@ -109,8 +114,10 @@ class Split:
             like = torch.empty((len(data), *unknown.shape), device=data.device, dtype=data.dtype)
             start = 0.0 if unknown.start is None else unknown.start.to(data)
             states[name] = start + levels[name][0] * noise(name, Role.START, 0, unknown.sites, like)
+        first = next(iter(unknowns))
         values: Block = {}
         draws: Block = {}
+        means: list[Tensor] = []
         for step in range(self.steps):
             level = _Level(data, operator, likelihood, unknowns, self.iterations, self.tolerance)
             for name in unknowns:
@@ -118,6 +125,8 @@ class Split:
             values, draws = level.draw(
                 self._passes(unknowns), _Perturbation(noise, unknowns, self.sites, step)
             )
+            if self.steps - step <= self.averaged:
+                means.append(level.mean(first))
             if step + 1 < self.steps:
                 for name, unknown in unknowns.items():
                     fresh = noise(name, Role.RENOISE, step, unknown.sites, draws[name])
@@ -127,7 +136,8 @@ class Split:
             if callback is not None:
                 sigma = max(float(level_of[step]) for level_of in levels.values())
                 callback(Progress(step + 1, self.steps, sigma, level.physical(), dict(states), level.norm))
-        return values, draws
+        mean = torch.stack(means).mean(dim=0) if means else values[first]
+        return Chains(values, draws, {**values, first: mean})
 
     def _passes(self, unknowns: Mapping[str, Unknown]) -> list[tuple[str, ...]]:
         """Return which unknowns are drawn together, in order: all, then the first given the others."""
@@ -175,6 +185,8 @@ class _Level:
         self.unknowns, self.iterations, self.tolerance = unknowns, iterations, tolerance
         self.estimates: Block = {}
         self.locals: dict[str, Local] = {}
+        self.draws: Block = {}
+        self.whitened: Block = {}
         self.norm = data.new_zeros(len(data))
 
     def denoise(self, name: str, state: Tensor, sigma: float) -> None:
@@ -204,8 +216,18 @@ class _Level:
             whitened |= found
             for name, w in found.items():
                 draws[name] = self.locals[name].origin + self.locals[name].root.apply(w)
+        self.draws, self.whitened = draws, whitened
         physical = {name: local.physical(draws[name]) for name, local in self.locals.items()}
         return physical, {name: local.domain(draws[name]) for name, local in self.locals.items()}
+
+    def mean(self, name: str) -> Tensor:
+        """Return an unknown's conditional mean given the draws of the others, in physical units."""
+        norm = self.norm
+        still = {name: torch.zeros_like(self.whitened[name])}
+        found = self._solve((name,), self.draws, self.whitened, still, torch.zeros_like(self.data))
+        self.norm = norm
+        local = self.locals[name]
+        return local.physical(local.origin + local.root.apply(found[name]))
 
     def _solve(
         self,

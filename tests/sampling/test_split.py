@@ -183,6 +183,33 @@ def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -
     assert ((torch.cov(draws.T) - expected).abs() < 4.5 * error).all()
 
 
+@pytest.mark.parametrize("averaged", [0, 4, 12])
+def test_conditional_means_scatter_less_about_the_posterior_mean(plain_noise, averaged: int) -> None:
+    """As Rao and Blackwell say: the less, the noisier the levels they are of."""
+    items, sigma = 2000, 0.3
+    factor, mean = normal(12, 12, seed=1), normal(12, seed=2)
+    covariance = 0.5 * factor @ factor.T / 12 + 0.01 * torch.eye(12)
+    matrix = normal(8, 12, seed=3) / 2
+    data = matrix @ mean + normal(8, seed=4)
+    posterior = sample(
+        data.expand(items, -1),
+        Matrix(matrix),
+        Gaussian(sigma),
+        {"image": unknown(GaussianPrior(mean, covariance), 1, 3, 4)},
+        sampler=Split(steps=12, iterations=24, tolerance=0, averaged=averaged),
+        seeds=[0] * items,
+        noise=plain_noise(5),
+    )
+    found = posterior.means["image"][0].flatten(1)
+    gain = covariance @ matrix.T @ torch.linalg.inv(matrix @ covariance @ matrix.T + sigma**2 * torch.eye(8))
+    expected = mean + gain @ (data - matrix @ mean)
+    scatter = found.var(dim=0)
+    assert ((found.mean(dim=0) - expected).abs() < 4.5 * (scatter / items).sqrt()).all()
+    share = float(scatter.sum() / posterior.samples["image"][0].flatten(1).var(dim=0).sum())
+    low, high = {0: (1.0, 1.0), 4: (0.3, 0.95), 12: (0.0, 0.6)}[averaged]
+    assert low <= share <= high
+
+
 # --- a blind deconvolution: truths drawn from the priors ---
 
 PIXELS, TAPS = 8, 3
