@@ -144,6 +144,18 @@ def circulant(power: Tensor) -> Tensor:
     return covariance
 
 
+def dense() -> tuple[Tensor, Tensor]:
+    """Return mean (12,) and covariance (12, 12) of a Gaussian without symmetries."""
+    factor = normal(12, 12, seed=1)
+    return normal(12, seed=2), 0.5 * factor @ factor.T / 12 + 0.01 * torch.eye(12)
+
+
+def gain_of(covariance: Tensor, matrix: Tensor, sigma: float) -> Tensor:
+    """Return what the posterior mean moves by for each unit of the residual."""
+    seen = matrix @ covariance @ matrix.T
+    return covariance @ matrix.T @ torch.linalg.inv(seen + sigma**2 * torch.eye(len(seen)))
+
+
 @pytest.mark.parametrize("kind", ["full", "stationary"])
 @pytest.mark.parametrize("steps", [2, 12])
 def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -> None:
@@ -153,9 +165,7 @@ def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -
     """
     shape, items, sigma = (1, 3, 4), 5000, 0.3
     if kind == "full":
-        factor = normal(12, 12, seed=1)
-        covariance = 0.5 * factor @ factor.T / 12 + 0.01 * torch.eye(12)
-        mean = normal(12, seed=2)
+        mean, covariance = dense()
         prior: object = GaussianPrior(mean, covariance)
     else:
         fy, fx = np.fft.fftfreq(3), np.fft.fftfreq(4)
@@ -174,7 +184,7 @@ def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -
         noise=plain_noise(5),
     )
     draws = posterior.samples["image"][0].flatten(1)
-    gain = covariance @ matrix.T @ torch.linalg.inv(matrix @ covariance @ matrix.T + sigma**2 * torch.eye(8))
+    gain = gain_of(covariance, matrix, sigma)
     expected_mean = mean + gain @ (data - matrix @ mean)
     expected = covariance - gain @ matrix @ covariance
     diagonal = expected.diagonal()
@@ -187,8 +197,7 @@ def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -
 def test_conditional_means_scatter_less_about_the_posterior_mean(plain_noise, averaged: int) -> None:
     """As Rao and Blackwell say: the less, the noisier the levels they are of."""
     items, sigma = 2000, 0.3
-    factor, mean = normal(12, 12, seed=1), normal(12, seed=2)
-    covariance = 0.5 * factor @ factor.T / 12 + 0.01 * torch.eye(12)
+    mean, covariance = dense()
     matrix = normal(8, 12, seed=3) / 2
     data = matrix @ mean + normal(8, seed=4)
     posterior = sample(
@@ -201,7 +210,7 @@ def test_conditional_means_scatter_less_about_the_posterior_mean(plain_noise, av
         noise=plain_noise(5),
     )
     found = posterior.means["image"][0].flatten(1)
-    gain = covariance @ matrix.T @ torch.linalg.inv(matrix @ covariance @ matrix.T + sigma**2 * torch.eye(8))
+    gain = gain_of(covariance, matrix, sigma)
     expected = mean + gain @ (data - matrix @ mean)
     scatter = found.var(dim=0)
     assert ((found.mean(dim=0) - expected).abs() < 4.5 * (scatter / items).sqrt()).all()
