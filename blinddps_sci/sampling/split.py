@@ -212,7 +212,8 @@ class _Level:
         draws = {name: local.origin + local.root.apply(whitened[name]) for name, local in self.locals.items()}
         for number, names in enumerate(passes):
             fresh = {name: perturbation.of(name, number, whitened[name]) for name in names}
-            found = self._solve(names, draws, whitened, fresh, perturbation.of_data(number, self.data))
+            data_noise = perturbation.of_data(number, self.data)
+            found, self.norm = self._solve(names, draws, whitened, fresh, data_noise)
             whitened |= found
             for name, w in found.items():
                 draws[name] = self.locals[name].origin + self.locals[name].root.apply(w)
@@ -222,10 +223,8 @@ class _Level:
 
     def mean(self, name: str) -> Tensor:
         """Return an unknown's conditional mean given the draws of the others, in physical units."""
-        norm = self.norm
         still = {name: torch.zeros_like(self.whitened[name])}
-        found = self._solve((name,), self.draws, self.whitened, still, torch.zeros_like(self.data))
-        self.norm = norm
+        found, _ = self._solve((name,), self.draws, self.whitened, still, torch.zeros_like(self.data))
         local = self.locals[name]
         return local.physical(local.origin + local.root.apply(found[name]))
 
@@ -236,15 +235,14 @@ class _Level:
         whitened: Mapping[str, Tensor],
         fresh: Block,
         data_noise: Tensor,
-    ) -> Block:
-        """Draw the whitened ``names`` from their conditional, linearised about ``point``."""
+    ) -> tuple[Block, Tensor]:
+        """Return a draw of the whitened ``names``, linearised about ``point``, and the residual's norm."""
         values = {name: local.physical(point[name]) for name, local in self.locals.items()}
         linear = linearise_operator(self.operator, values)
         slopes = {name: self.locals[name].jacobian(point[name]) for name in names}
         residual = self.likelihood.residual(linear.value, self.data)
         active = self.likelihood.active(linear.value, self.data)
         weight = torch.where(active, self.likelihood.whitening(linear.value, self.data), 0.0)
-        self.norm = torch.linalg.vector_norm(residual.flatten(1), dim=1)
         jacobian = _Whitened(linear, slopes, {name: self.locals[name].root for name in names}, weight)
         current = {name: whitened[name] for name in names}
         target = residual + torch.where(active, data_noise, 0.0) + jacobian.apply(current)
@@ -255,7 +253,8 @@ class _Level:
             return {name: block[name] + back[name] for name in names}
 
         right = {name: fresh[name] + pulled[name] for name in names}
-        return conjugate_gradients(matrix, right, fresh, self.iterations, self.tolerance)
+        found = conjugate_gradients(matrix, right, fresh, self.iterations, self.tolerance)
+        return found, torch.linalg.vector_norm(residual.flatten(1), dim=1)
 
 
 @dataclass(frozen=True, eq=False)
