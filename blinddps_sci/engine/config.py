@@ -28,7 +28,7 @@ __all__ = [
 
 QUALITIES: dict[str, dict[str, dict[str, int]]] = {
     "split": {
-        "fast": {"steps": 12, "chains": 2, "samples": 6},
+        "fast": {"steps": 12, "chains": 2, "samples": 4},
         "default": {"steps": 32, "chains": 2, "samples": 6},
         "best": {"steps": 40, "chains": 6, "samples": 12},
     },
