@@ -65,6 +65,9 @@ def _fitted(rows: list[dict[str, Any]], options: dict[str, Any]) -> str:
         f"blinddps bench calibration --held-out --fit --cases {options['count']} --size {options['size']} "
         f"--seed {options['seed']} --quality {options['quality']}"
     )
+    for name in ("steps", "chains", "samples"):
+        if options[name] is not None:
+            fields["command"] += f" --{name} {options[name]}"
     path = find("shipped", "image")[0]
     lines.append(f"written: {write_notes(read_card(path), path, uncertainty=fields)}")
     return "\n".join(lines)
