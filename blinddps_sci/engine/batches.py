@@ -1,15 +1,23 @@
-"""Draws in batches that fit the memory."""
+"""Draws in batches that fit the memory, and side by side on the cores of a processor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from blinddps_sci.sampling.posterior import Posterior, Status
+from blinddps_sci.sampling.posterior import Posterior, Progress, Status
 
-__all__ = ["in_batches", "out_of_memory"]
+__all__ = ["abreast", "in_batches", "out_of_memory"]
+
+Callback = Callable[[Progress], None]
+
+
+class _Ended(Exception):
+    """Raised in a draw that is not wanted any more, because one beside it has failed."""
 
 
 def in_batches(samples: int, draw: Callable[[int, int], Posterior], batch: int | None = None) -> Posterior:
@@ -53,6 +61,46 @@ def in_batches(samples: int, draw: Callable[[int, int], Posterior], batch: int |
         if failed and torch.cuda.is_available():
             torch.cuda.empty_cache()
     return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def abreast(count: int, draw: Callable[[int, Callback], Posterior], callback: Callback | None) -> Posterior:
+    """Make draws side by side, each in a thread of its own with its share of torch's.
+
+    A draw is a chain of small operations, in which the threads of a processor mostly wait for each other.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    draw : callable
+        Given the number of a draw, from 0, and what to call after every step of it, makes it.
+    callback : callable, optional
+        Called after every step of the first, which stands for all; an exception it raises ends them.
+    """
+    threads, failures = torch.get_num_threads(), list[BaseException]()
+
+    def made(number: int) -> Posterior:
+        def tell(progress: Progress) -> None:
+            if failures:
+                raise _Ended
+            if number == 0 and callback is not None:
+                callback(replace(progress, abreast=count))
+
+        try:
+            torch.set_num_threads(max(1, threads // count))  # of this thread
+            return draw(number, tell)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    try:
+        with ThreadPoolExecutor(count - 1) as pool:
+            others = [pool.submit(made, number) for number in range(1, count)]
+            return _joined([made(0), *(other.result() for other in others)])
+    except _Ended:
+        raise failures[0] from None
+    finally:
+        torch.set_num_threads(threads)
 
 
 def out_of_memory(error: BaseException) -> bool:

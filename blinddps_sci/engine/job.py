@@ -134,10 +134,22 @@ class Job:
 
     @property
     def batch(self) -> int:
-        """Draws that are made at once: one by one on the processor, for its caches, and of a burst."""
-        if self.device.type == "cpu" or (self.frames is not None and self.config.sampler == "split"):
+        """Draws that are made at once: on a processor one for each of torch's threads; of a burst one."""
+        if self.frames is not None and self.config.sampler == "split":
             return 1
-        return max(self.draws, self.config.chains) if self.estimates else self.draws
+        draws = max(self.draws, self.config.chains) if self.estimates else self.draws
+        return min(draws, self._threads) if self.abreast else draws
+
+    @property
+    def abreast(self) -> bool:
+        """Whether the draws of a batch are made in threads, side by side, and not as one tensor."""
+        return self.device.type == "cpu"
+
+    @property
+    def _threads(self) -> int:
+        """Threads of torch where the units are at work: Dask workers have one each."""
+        away = self.config.workers is not None or self.config.scheduler is not None
+        return 1 if away else torch.get_num_threads()
 
     @property
     def estimates(self) -> bool:

@@ -49,8 +49,8 @@ def projected_seconds(job: Job, pace: float | None = None) -> float:
 def measured_pace(job: Job, callback: Callable[[Progress], None] | None = None) -> float:
     """Return the seconds that one of a job's workers takes for a pixel of a tile and a call of the network.
 
-    One of its tiles is restored in a few steps, on the processor by single draws, on a GPU by as many at
-    once as the job makes; everything that a unit does goes with the pixels of its tiles.
+    One of its tiles is restored in a few steps, by as many draws as the job makes at once; everything that
+    a unit does goes with the pixels of its tiles.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _one_tile(job: Job) -> Job:
     sizes = dataset["data"].sizes
     options: dict[str, Any] = {"steps": _STEPS, "keep_trajectory": 0, "shard": None}
     if job.device.type == "cpu":
-        options |= {"chains": 1, "samples": 1}
+        options |= {name: min(getattr(job.config, name), job.batch) for name in ("chains", "samples")}
     return replace(
         job,
         dataset=dataset,

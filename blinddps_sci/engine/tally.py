@@ -53,7 +53,8 @@ class Tally:
                 part = 2 * part - (event.phase == "restore")
             config = self._job.config
             draws = config.chains if event.phase == "estimate" else self._job.draws
-            part = (progress.first + part * len(progress.estimates["image"])) / draws
+            at_work = progress.abreast * len(progress.estimates["image"])
+            part = (progress.first + part * at_work) / draws
             self._set(event.phase, event.unit, part)
             return
         self._set(event.phase, event.unit, 1.0)

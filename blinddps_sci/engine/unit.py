@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blinddps_sci.engine.batches import in_batches
+from blinddps_sci.engine.batches import abreast, in_batches
 from blinddps_sci.engine.burst import restore_burst
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.scene import Scene, read_scene
@@ -202,7 +202,7 @@ def _draws(
 ) -> Posterior:
     """Return draws of the unknowns, numbered from ``first``, in batches that fit the memory."""
 
-    def draw(start: int, number: int) -> Posterior:
+    def at_once(start: int, number: int, tell: Callback | None) -> Posterior:
         part = operator
         if isinstance(operator, Given) and number < count:
             kernels = operator.known["kernel"]
@@ -216,8 +216,13 @@ def _draws(
             sampler=scene.sampler,
             seeds=[replace(scene.stream, sample=first + start)],
             samples=number,
-            callback=callback and (lambda p: callback(replace(p, first=start))),
+            callback=tell and (lambda p: tell(replace(p, first=start))),
         )
+
+    def draw(start: int, number: int) -> Posterior:
+        if number == 1 or not job.abreast:
+            return at_once(start, number, callback)
+        return abreast(number, lambda n, tell: at_once(start + n, 1, tell), callback)
 
     return in_batches(count, draw, job.batch)
 

@@ -43,6 +43,8 @@ class Progress:
         Norm of the residual that guided the step, in units of the network's domain.
     first : int
         Number of the first of the draws at work, where they are made in several batches.
+    abreast : int
+        For how many times as many draws this one stands, which are made beside it in other threads.
     """
 
     step: int
@@ -52,6 +54,7 @@ class Progress:
     states: Mapping[str, Tensor]
     residual_norm: Tensor
     first: int = 0
+    abreast: int = 1
 
 
 @dataclass(frozen=True)

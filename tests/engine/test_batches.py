@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from blinddps_sci.engine import unit as unit_module
-from blinddps_sci.engine.batches import in_batches, out_of_memory
+from blinddps_sci.engine.batches import abreast, in_batches, out_of_memory
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.unit import estimate_unit, restore_unit
-from blinddps_sci.sampling.posterior import Posterior, Status
+from blinddps_sci.sampling.posterior import Posterior, Progress, Status
 from blinddps_sci.sampling.reconcile import reconcile
 
 ERRORS = [
@@ -110,6 +112,7 @@ def test_a_unit_is_the_same_in_smaller_batches(
 ) -> None:
     """Up to rounding, which networks of random weights magnify: another kind of convolution changes more."""
     monkeypatch.setattr(Job, "batch", 5)  # as it would be on a GPU
+    monkeypatch.setattr(Job, "abreast", False)
     job = job_of(scene(40, 40), local=local, psf=psf, chains=3, samples=5)
     whole_estimate = estimate_unit(job, 0)
     field = reconcile([whole_estimate], psf)
@@ -126,6 +129,80 @@ def test_a_unit_is_the_same_in_smaller_batches(
     ):
         spread = float(expected.std(dim=0).mean())
         assert float((found - expected).abs().max()) <= tolerance * spread
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Give torch so many threads, until the test is over."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_draws_side_by_side_are_those_one_by_one(job_of, scene, threads, monkeypatch) -> None:
+    """Bit by bit, with one of torch's threads each."""
+    threads(1)
+    job = job_of(scene(40, 40), chains=3, samples=5)
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(Job, "batch", count)
+        seen: list[Progress] = []
+        estimate = estimate_unit(job, 0)
+        result = restore_unit(job, 0, reconcile([estimate], "smooth"), seen.append)
+        assert {p.first + p.abreast for p in seen} == ({1, 2, 3, 4, 5} if count == 1 else {3, 5})
+        found.append((estimate.chains.numpy(), result.images))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_draw_for_each_thread_of_torch(job_of, scene, threads) -> None:
+    threads(3)
+    options = {"chains": 2, "samples": 5}
+    assert job_of(scene(40, 40), **options).batch == 3
+    assert job_of(scene(40, 40), workers=2, **options).batch == 1
+    assert job_of(scene(40, 40), chains=2, samples=2).batch == 2
+
+
+def test_a_draw_that_fails_ends_those_beside_it(threads) -> None:
+    threads(3)
+    steps = [0, 0, 0]
+
+    def draw(number: int, tell: Any) -> Posterior:
+        for _ in range(2000):
+            steps[number] += 1
+            if number == 2 and steps[2] == 3:
+                raise MemoryError
+            if tell is not None:
+                tell(Progress(1, 1, 0.0, {}, {}, torch.zeros(1)))
+            time.sleep(0.001)
+        return numbered(number, 1)
+
+    with pytest.raises(MemoryError):
+        abreast(3, draw, None)
+    assert steps[1] < 2000
+    assert torch.get_num_threads() == 3
+
+
+def test_a_callback_that_raises_ends_all_draws(threads) -> None:
+    threads(2)
+    steps = [0, 0]
+
+    def draw(number: int, tell: Any) -> Posterior:
+        for step in range(2000):
+            steps[number] += 1
+            tell(Progress(step, 2000, 0.0, {}, {}, torch.zeros(1)))
+            time.sleep(0.001)
+        return numbered(number, 1)
+
+    def stop(progress: Progress) -> None:
+        assert progress.abreast == 2
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        abreast(2, draw, stop)
+    assert steps[0] == 6
+    assert steps[1] < 100
 
 
 def test_on_the_processor_draws_are_made_one_by_one(job_of, scene, memory_of) -> None:
