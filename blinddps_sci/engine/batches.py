@@ -11,7 +11,7 @@ from torch import Tensor
 
 from blinddps_sci.sampling.posterior import Posterior, Progress, Status
 
-__all__ = ["abreast", "in_batches", "out_of_memory"]
+__all__ = ["Callback", "abreast", "in_batches", "out_of_memory"]
 
 Callback = Callable[[Progress], None]
 

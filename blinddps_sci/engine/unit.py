@@ -6,14 +6,13 @@ the job and nothing of who runs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from blinddps_sci.engine.batches import abreast, in_batches
+from blinddps_sci.engine.batches import Callback, abreast, in_batches
 from blinddps_sci.engine.burst import restore_burst
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.scene import Scene, read_scene
@@ -33,8 +32,6 @@ __all__ = ["estimate_unit", "restore_unit", "run_unit"]
 
 _SECOND = 1 << 24
 """First sample number of the restoration, whose noise has to be independent of the estimation's."""
-
-Callback = Callable[[Progress], None]
 
 
 def run_unit(job: Job, number: int, callback: Callback | None = None) -> UnitResult:

@@ -20,7 +20,7 @@ from blinddps_sci.errors import ConfigError
 from blinddps_sci.likelihoods import Gaussian
 from blinddps_sci.operators import FieldBlur, NodeWindow
 from blinddps_sci.priors.gaussian import GaussianPrior, StationaryGaussianPrior
-from blinddps_sci.sampling.noise import KeyedNoise, Role, Site, Stream
+from blinddps_sci.sampling.noise import KeyedNoise, NoiseSource, Role, Site, Stream
 from blinddps_sci.sampling.posterior import Posterior, Status
 from blinddps_sci.sampling.sample import sample
 from blinddps_sci.sampling.split import Split
@@ -156,6 +156,21 @@ def gain_of(covariance: Tensor, matrix: Tensor, sigma: float) -> Tensor:
     return covariance @ matrix.T @ torch.linalg.inv(seen + sigma**2 * torch.eye(len(seen)))
 
 
+def many_chains(
+    data: Tensor, matrix: Tensor, sigma: float, image: Unknown, sampler: Split, noise: NoiseSource, items: int
+) -> Posterior:
+    """Sample the linear problem by so many chains side by side."""
+    return sample(
+        data.expand(items, -1),
+        Matrix(matrix),
+        Gaussian(sigma),
+        {"image": image},
+        sampler=sampler,
+        seeds=[0] * items,
+        noise=noise,
+    )
+
+
 @pytest.mark.parametrize("kind", ["full", "stationary"])
 @pytest.mark.parametrize("steps", [2, 12])
 def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -> None:
@@ -174,15 +189,8 @@ def test_a_linear_problem_is_drawn_exactly(plain_noise, kind: str, steps: int) -
         prior = StationaryGaussianPrior(power, mean=0.4)
     matrix = normal(8, 12, seed=3) / 2
     data = matrix @ mean + normal(8, seed=4)
-    posterior = sample(
-        data.expand(items, -1),
-        Matrix(matrix),
-        Gaussian(sigma),
-        {"image": unknown(prior, *shape)},
-        sampler=Split(steps=steps, iterations=12),
-        seeds=[0] * items,
-        noise=plain_noise(5),
-    )
+    sampler = Split(steps=steps, iterations=12)
+    posterior = many_chains(data, matrix, sigma, unknown(prior, *shape), sampler, plain_noise(5), items)
     draws = posterior.samples["image"][0].flatten(1)
     gain = gain_of(covariance, matrix, sigma)
     expected_mean = mean + gain @ (data - matrix @ mean)
@@ -200,15 +208,9 @@ def test_conditional_means_scatter_less_about_the_posterior_mean(plain_noise, av
     mean, covariance = dense()
     matrix = normal(8, 12, seed=3) / 2
     data = matrix @ mean + normal(8, seed=4)
-    posterior = sample(
-        data.expand(items, -1),
-        Matrix(matrix),
-        Gaussian(sigma),
-        {"image": unknown(GaussianPrior(mean, covariance), 1, 3, 4)},
-        sampler=Split(steps=12, iterations=24, tolerance=0, averaged=averaged),
-        seeds=[0] * items,
-        noise=plain_noise(5),
-    )
+    sampler = Split(steps=12, iterations=24, tolerance=0, averaged=averaged)
+    image = unknown(GaussianPrior(mean, covariance), 1, 3, 4)
+    posterior = many_chains(data, matrix, sigma, image, sampler, plain_noise(5), items)
     found = posterior.means["image"][0].flatten(1)
     gain = gain_of(covariance, matrix, sigma)
     expected = mean + gain @ (data - matrix @ mean)
