@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
-from blinddps_sci.sampling.posterior import Posterior, Progress, Status
+from blinddps_sci.sampling.posterior import Posterior, Progress, concatenate
 
 __all__ = ["Callback", "abreast", "in_batches", "out_of_memory"]
 
@@ -60,7 +59,7 @@ def in_batches(samples: int, draw: Callable[[int, int], Posterior], batch: int |
         # After the exception is gone, which holds on to what did not fit.
         if failed and torch.cuda.is_available():
             torch.cuda.empty_cache()
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
 def abreast(count: int, draw: Callable[[int, Callback], Posterior], callback: Callback | None) -> Posterior:
@@ -96,7 +95,7 @@ def abreast(count: int, draw: Callable[[int, Callback], Posterior], callback: Ca
     try:
         with ThreadPoolExecutor(count - 1) as pool:
             others = [pool.submit(made, number) for number in range(1, count)]
-            return _joined([made(0), *(other.result() for other in others)])
+            return concatenate([made(0), *(other.result() for other in others)])
     except _Ended:
         raise failures[0] from None
     finally:
@@ -109,18 +108,3 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     # The processor's allocator has no class of its own.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _joined(parts: Sequence[Posterior]) -> Posterior:
-    def joined(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        return {name: torch.cat([value[name] for value in values]) for name in values[0]}
-
-    whole = all(part.status is Status.COMPLETE for part in parts)
-    return Posterior(
-        samples=joined([part.samples for part in parts]),
-        chi2=torch.cat([part.chi2 for part in parts]),
-        status=Status.COMPLETE if whole else Status.NOT_FINITE,
-        evaluations=sum(part.evaluations for part in parts),
-        states=joined([part.states for part in parts]),
-        means=joined([part.means for part in parts]),
-    )

@@ -30,13 +30,13 @@ from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import Window, read_window
 from blinddps_sci.sampling.noise import Site
-from blinddps_sci.sampling.posterior import Posterior, Progress, Status, spread
+from blinddps_sci.sampling.posterior import Posterior, Progress, Status, concatenate, spread
 from blinddps_sci.sampling.sample import sample
 from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import Unknown
 from blinddps_sci.tiling.plan import Unit
 
-__all__ = ["draw_chain", "frames_of", "joined", "of_all", "restore_burst"]
+__all__ = ["draw_chain", "frames_of", "of_all", "restore_burst"]
 
 _EXPLAINED = 1.25
 """Reduced chi-squared at which kernels are not refined: more of them would follow the noise."""
@@ -67,10 +67,10 @@ def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | 
     scene = _with_tilts(job, unit, window, callback) or pose(job, unit, window)
     if scene is None:
         return UnitResult.nothing(job, unit, _in_all(window.mask))
-    draws = draw_chain(job, scene, callback)
-    if any(draw.status is not Status.COMPLETE for draw in draws):
-        raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
-    return _collected(job, scene, draws)
+    posterior = draw_chain(job, scene, callback)
+    if posterior.status is not Status.COMPLETE:
+        raise InputError(f"unit {number}: {posterior.status.value}")
+    return _collected(job, scene, posterior)
 
 
 def _with_tilts(
@@ -92,7 +92,7 @@ def _with_tilts(
         if callback is not None:
             callback(replace(progress, step=0))
 
-    found = draw_chain(job.with_draws(1), other, waiting)[0].samples["tilt"][0]
+    found = draw_chain(job.with_draws(1), other, waiting).samples["tilt"][0]
     by_frame = found.reshape(len(other.used), 2, *found.shape[-2:])[np.searchsorted(other.used, scene.used)]
     return replace(scene, known={"tilt": by_frame.reshape(1, -1, *found.shape[-2:])})
 
@@ -106,10 +106,8 @@ def frames_of(job: Job, unit: Unit) -> Window:
     return Window(window.data[None], variance, window.mask[None])
 
 
-def draw_chain(
-    job: Job, scene: BurstScene, callback: Callable[[Progress], None] | None = None
-) -> list[Posterior]:
-    """Return the draws, with a kernel for every node.
+def draw_chain(job: Job, scene: BurstScene, callback: Callable[[Progress], None] | None = None) -> Posterior:
+    """Return the draws of one field of view (S, 1, ...), with a kernel for every node.
 
     The first is made where ever finer grids of kernels lead, until they explain the frames; each other near
     the last, with the same grid.
@@ -117,7 +115,7 @@ def draw_chain(
     rungs = grids(*scene.nodes)
     if job.config.sampler == "dps":
         unknowns = first_unknowns(job, scene, rungs[-1])
-        return [_drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)]
+        return _drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)
     done, runs, draws, states = 0, 0, list[Posterior](), None
     before = grid = rungs[0]
     while len(draws) < job.draws:
@@ -137,7 +135,7 @@ def draw_chain(
             draws.append(_with_all_kernels(scene, draw, grid))
         else:
             grid = rungs[rungs.index(grid) + 1]
-    return draws
+    return concatenate(draws)
 
 
 def _with_all_kernels(scene: BurstScene, draw: Posterior, grid: tuple[int, int]) -> Posterior:
@@ -145,7 +143,7 @@ def _with_all_kernels(scene: BurstScene, draw: Posterior, grid: tuple[int, int])
     kernels = draw.samples["kernel"]
     kernels = kernels.reshape(*kernels.shape[:2], len(scene.used), -1, *kernels.shape[-2:])
     every = kernels[:, :, :, members(*scene.nodes, grid)].flatten(2, 3)
-    return replace(draw, samples={**draw.samples, "kernel": every})
+    return replace(draw, samples={**draw.samples, "kernel": every}, means={**draw.means, "kernel": every})
 
 
 def _drawn(
@@ -173,15 +171,10 @@ def _drawn(
     )
 
 
-def joined(draws: list[Posterior]) -> dict[str, Tensor]:
-    """Return the samples (S, ...) of all draws."""
-    return {name: torch.cat([draw.samples[name][:, 0] for draw in draws]) for name in draws[0].samples}
-
-
-def _collected(job: Job, scene: BurstScene, draws: list[Posterior]) -> UnitResult:
+def _collected(job: Job, scene: BurstScene, posterior: Posterior) -> UnitResult:
     """Return what the draws say, of all frames; those that were not used have none."""
     operator = operator_of(job, scene, scene.nodes)
-    samples = joined(draws)
+    samples = {name: draws[:, 0] for name, draws in posterior.samples.items()}
     tilt = samples.get("tilt", scene.known.get("tilt"))
     assert tilt is not None
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)

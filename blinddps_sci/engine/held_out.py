@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from blinddps_sci.engine.burst import draw_chain, frames_of, joined, of_all
+from blinddps_sci.engine.burst import draw_chain, frames_of, of_all
 from blinddps_sci.engine.burst_scene import BurstScene, chi2_by_tile, operator_of, pose
 from blinddps_sci.engine.exposure import relative_exposure
 from blinddps_sci.engine.job import Job
@@ -49,8 +49,8 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
     if scene is None:
         raise InputError("no frame shows anything")
     scene = _about(scene, image.astype(np.float32), job.margin)
-    draws = draw_chain(job, scene)
-    found = chi2_by_tile(scene, operator_of(job, scene, scene.nodes), joined(draws))
+    samples = {name: draws[:, 0] for name, draws in draw_chain(job, scene).samples.items()}
+    found = chi2_by_tile(scene, operator_of(job, scene, scene.nodes), samples)
     return of_all(found, scene.used, job.frames)
 
 

@@ -169,23 +169,12 @@ def _drawn(job: Job, scene: Scene, field: KernelField | None, callback: Callback
     operator = Given(scene.operator, {"kernel": kernels})
     averaging = replace(scene, sampler=_averaging(scene.sampler))
     posterior = _draws(job, averaging, operator, {"image": scene.image}, job.draws, first, tell)
-    return _Drawn(_about_their_mean(posterior), kernels, mean, std)
+    return _Drawn(posterior.about_mean("image")[:, 0], kernels, mean, std)
 
 
 def _averaging(sampler: Sampler) -> Sampler:
     """Return a sampler whose chains know the posterior mean better than by their draws."""
     return replace(sampler, averaged=sampler.steps // 3) if isinstance(sampler, Split) else sampler
-
-
-def _about_their_mean(posterior: Posterior) -> Tensor:
-    """Return the draws of an image (S, 1, H, W), moved so that their mean is what the chains take it to be.
-
-    A single draw stays one.
-    """
-    images = posterior.samples["image"][:, 0]
-    if len(images) == 1:
-        return images
-    return images + (posterior.mean("image")[0] - images.mean(dim=0))
 
 
 def _draws(

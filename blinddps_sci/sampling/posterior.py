@@ -5,14 +5,14 @@ Averages are taken in physical units, after every map is undone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 import torch
 from torch import Tensor
 
-__all__ = ["Chains", "Posterior", "Progress", "Status", "spread"]
+__all__ = ["Chains", "Posterior", "Progress", "Status", "concatenate", "spread"]
 
 
 class Status(Enum):
@@ -110,6 +110,31 @@ class Posterior:
     def std(self, unknown: str) -> Tensor:
         """Return the posterior standard deviation of an unknown, (B, ...); NaN for one sample."""
         return spread(self.samples[unknown])
+
+    def about_mean(self, unknown: str) -> Tensor:
+        """Return the draws of an unknown, (S, B, ...), moved so that their mean is the posterior mean.
+
+        A single draw stays one.
+        """
+        draws = self.samples[unknown]
+        return draws if len(draws) == 1 else draws + (self.mean(unknown) - draws.mean(dim=0))
+
+
+def concatenate(parts: Sequence[Posterior]) -> Posterior:
+    """Return the draws of all parts as one posterior, in their order."""
+
+    def joined(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.cat([value[name] for value in values]) for name in values[0]}
+
+    whole = all(part.status is Status.COMPLETE for part in parts)
+    return Posterior(
+        samples=joined([part.samples for part in parts]),
+        chi2=torch.cat([part.chi2 for part in parts]),
+        status=Status.COMPLETE if whole else Status.NOT_FINITE,
+        evaluations=sum(part.evaluations for part in parts),
+        states=joined([part.states for part in parts]),
+        means=joined([part.means for part in parts]),
+    )
 
 
 def spread(draws: Tensor) -> Tensor:
