@@ -63,6 +63,8 @@ class Compared:
         Moved onto their mean: image and kernel of a blind method may have moved against each other.
     std, variance, gradient : ndarray, (n, n)
         The standard deviation that is stated, and the two parts of which `Uncertainty` makes it.
+    uncertainty : Uncertainty
+        What makes it, and how errors over it are distributed.
     """
 
     draws: Image
@@ -70,6 +72,7 @@ class Compared:
     std: Image
     variance: Image
     gradient: Image
+    uncertainty: Uncertainty
 
     @property
     def error(self) -> Image:
@@ -86,6 +89,11 @@ class Compared:
         count = len(self.draws)
         spread = np.maximum(self.draws.std(axis=0, ddof=1), 1e-12)
         return _normal(self.error / spread, count)
+
+    @property
+    def stated(self) -> Image:
+        """Normal deviates as likely, by what is stated, as the errors, (n, n)."""
+        return self.uncertainty.normal(self.error / np.maximum(self.std, 1e-12))
 
     def pixels(self) -> dict[str, list[float]]:
         """Return error, variance and gradient of some pixels, spread evenly, from which to fit."""
@@ -118,6 +126,7 @@ def compared(draws: np.ndarray, truth: np.ndarray, uncertainty: Uncertainty) -> 
         std=core(uncertainty.std(whole)),
         variance=core(pooled_variance(whole)),
         gradient=core(squared_gradient(mean)),
+        uncertainty=uncertainty,
     )
 
 
@@ -136,7 +145,7 @@ def count_pixels(case: Compared) -> dict[str, dict[str, Counts]]:
         "brightness": np.digitize(mean, BRIGHTNESS),
         "activity": np.digitize(np.sqrt(case.gradient), ACTIVITY),
     }
-    kinds = {"draws": case.own, "stated": case.error / np.maximum(case.std, 1e-12)}
+    kinds = {"draws": case.own, "stated": case.stated}
     return {kind: {name: _counts(z, places) for name, places in groups.items()} for kind, z in kinds.items()}
 
 
@@ -193,7 +202,7 @@ def _counts(z: np.ndarray, places: np.ndarray) -> Counts:
 
 
 def z_histogram(case: Compared) -> dict[str, Any]:
-    """Return the histogram of the stated z-scores, and their sums of powers 0, 1 and 2."""
-    z = case.error / np.maximum(case.std, 1e-12)
+    """Return the histogram of the stated normal deviates, and their sums of powers 0, 1 and 2."""
+    z = case.stated
     counts, _ = np.histogram(np.clip(z, Z_EDGES[0], Z_EDGES[-1]), Z_EDGES)
     return {"counts": counts.tolist(), "sums": [z.size, float(z.sum()), float((z**2).sum())]}

@@ -1,14 +1,13 @@
-"""The two numbers of `Uncertainty`, fitted to the errors of restorations whose truth is known."""
+"""The numbers of `Uncertainty`, fitted to the errors of restorations whose truth is known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import optimize, stats
 
 from blinddps_sci.engine.uncertainty import Uncertainty
 
@@ -17,13 +16,13 @@ __all__ = ["fit_uncertainty"]
 Row = dict[str, Any]
 
 _LEVELS = (0.68, 0.95)
-_EDGES = np.concatenate([[0.0], np.geomspace(0.05, 20, 36)])
-_SCALES = np.geomspace(0.3, 4, 53)
+_STARTS = ((1.0, 2.0, 3.0), (1.5, 0.1, 3.0))
+"""Scale, edge and tail from which the search begins: a sum of two terms may have two optima."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Pixels of one restoration: squared errors over ``1 + 1 / S``, variances, squared gradients."""
+    """Pixels of one restoration: errors about the posterior mean, variances, squared gradients."""
 
     error: np.ndarray
     variance: np.ndarray
@@ -32,16 +31,26 @@ class _Sample:
     @classmethod
     def of(cls, row: Row) -> _Sample:
         parts = {name: np.array(row["pixels"][name]) for name in ("error", "variance", "gradient")}
-        return cls(parts["error"] ** 2 / (1 + 1 / row["draws"]), parts["variance"], parts["gradient"])
+        return cls(parts["error"] / np.sqrt(1 + 1 / row["draws"]), parts["variance"], parts["gradient"])
+
+    def stated(self, uncertainty: Uncertainty) -> np.ndarray:
+        found: np.ndarray = np.sqrt(np.maximum(uncertainty.variance(self.variance, self.gradient), 1e-24))
+        return found
+
+    def score(self, uncertainty: Uncertainty) -> float:
+        """Return the mean of the logarithm of the density of the errors."""
+        assert uncertainty.tail is not None
+        scale = self.stated(uncertainty) / uncertainty.degree
+        return float(np.mean(stats.t.logpdf(self.error, uncertainty.tail, scale=scale)))
 
     def coverage(self, uncertainty: Uncertainty) -> list[float]:
         """Return the shares of pixels in the intervals of 68 and 95 %."""
-        ratio = self.error / np.maximum(uncertainty.variance(self.variance, self.gradient), 1e-24)
-        return [float(np.mean(ratio <= special.ndtri((1 + level) / 2) ** 2)) for level in _LEVELS]
+        ratio = np.abs(self.error) / self.stated(uncertainty)
+        return [float(np.mean(ratio <= uncertainty.half_width(level))) for level in _LEVELS]
 
 
 def fit_uncertainty(rows: Sequence[Row]) -> tuple[Uncertainty, list[float]]:
-    """Choose scale and edge so that intervals of 68 and 95 % hold 68 and 95 % of the pixels.
+    """Choose scale, edge and tail under which the errors are most likely.
 
     Parameters
     ----------
@@ -51,14 +60,18 @@ def fit_uncertainty(rows: Sequence[Row]) -> tuple[Uncertainty, list[float]]:
     Returns
     -------
     Uncertainty, list of float
-        The pair of a grid for which the mean coverages are closest, in least squares, and these.
+        The most likely, and the mean coverages of its intervals of 68 and 95 %.
     """
     samples = [_Sample.of(row) for row in rows]
-    best, chosen, reached = np.inf, Uncertainty(), [0.0, 0.0]
-    for edge, scale in product(_EDGES, _SCALES):
-        tried = Uncertainty(float(scale), float(edge))
-        mean = np.mean([sample.coverage(tried) for sample in samples], axis=0)
-        off = float(np.sum((mean - _LEVELS) ** 2))
-        if off < best:
-            best, chosen, reached = off, tried, mean.tolist()
-    return chosen, reached
+
+    def loss(logarithms: np.ndarray) -> float:
+        return -float(np.mean([sample.score(_of(logarithms)) for sample in samples]))
+
+    found = [optimize.minimize(loss, np.log(start), method="Nelder-Mead") for start in _STARTS]
+    chosen = _of(min(found, key=lambda each: float(each.fun)).x)
+    return chosen, np.mean([sample.coverage(chosen) for sample in samples], axis=0).tolist()
+
+
+def _of(logarithms: np.ndarray) -> Uncertainty:
+    scale, edge, tail = (float(value) for value in np.exp(np.clip(logarithms, -9, 4)))
+    return Uncertainty(scale, edge, max(tail, 1.0))

@@ -103,14 +103,14 @@ def _where(line: Row) -> str:
 
 
 def _figures(rows: Sequence[Row]) -> list[str]:
-    """Return lines about z-scores, ranks and what the standard deviation tells of the error."""
+    """Return lines about scores, ranks and what the standard deviation tells of the error."""
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method]
         n, first, second = np.sum([row["z"]["sums"] for row in own], axis=0)
         mean = first / n
         lines.append(
-            f"{method}: {len(own)} restorations; z-scores of mean {mean:.2f} and standard deviation "
+            f"{method}: {len(own)} restorations; normal scores of mean {mean:.2f} and standard deviation "
             f"{np.sqrt(second / n - mean**2):.2f}; correlation of std and error, median "
             f"{np.median([row['correlation'] for row in own]):.2f}; "
             f"ranks of aperture fluxes {_ranks(own)}; {_widths(own)}"
@@ -142,7 +142,7 @@ def _widths(rows: Sequence[Row]) -> str:
 
 
 def draw_calibration(rows: Sequence[Row], path: Path) -> None:
-    """Draw coverages, z-scores and ranks, and write a PNG file."""
+    """Draw coverages, scores and ranks, and write a PNG file."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -174,7 +174,7 @@ def draw_calibration(rows: Sequence[Row], path: Path) -> None:
             axes[1, 1].step(range(len(total)), total / total.sum(), where="mid", label=f"PSF {method}")
             axes[1, 1].axhline(1 / len(total), color="0.6", linewidth=1)
     axes[1, 0].plot(middles, np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi), color="0.6", label="expected")
-    axes[1, 0].set(xlabel="(truth - image) / std", ylabel="density")
+    axes[1, 0].set(xlabel="normal score of (truth - image) / std", ylabel="density")
     axes[1, 1].set(xlabel="draws below the true flux of an aperture", ylabel="share", ylim=(0, None))
     axes[1, 0].legend(fontsize="x-small")
     _draw_widths(axes[1, 2], rows)

@@ -58,8 +58,9 @@ def _fitted(rows: list[dict[str, Any]], options: dict[str, Any]) -> str:
         found, reached = fit_uncertainty(own)
         fields[method] = {name: round(value, 4) for name, value in asdict(found).items()}
         lines.append(
-            f"PSF {method}: scale {found.scale:.3f}, edge {found.edge:.3f} px; with them, {reached[0]:.1%} "
-            f"and {reached[1]:.1%} of the pixels are in the intervals of 68 % and 95 %"
+            f"PSF {method}: scale {found.scale:.3f}, edge {found.edge:.3f} px, tail {found.tail:.3f}; "
+            f"with them, {reached[0]:.1%} and {reached[1]:.1%} of the pixels are in the intervals of 68 % "
+            "and 95 %"
         )
     fields["command"] = (
         f"blinddps bench calibration --held-out --fit --cases {options['count']} --size {options['size']} "

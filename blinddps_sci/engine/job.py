@@ -37,7 +37,7 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 14
+ALGORITHM = 15
 """Raised whenever the same configuration would give another answer."""
 
 _UNTOLD = 1.4
@@ -199,7 +199,7 @@ class Job:
             "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
             "noise": asdict(self.noise),
             "weights": dict(self.weights),
-            "uncertainty": asdict(self.uncertainty),
+            "uncertainty": self.uncertainty.as_dict,
         }
 
     @cached_property

@@ -1,20 +1,20 @@
 """From the spread of a few draws to the standard deviation of the truth about their mean.
 
 Three things are done: neighbouring pixels lend each other draws, the error of the mean is added, and what
-the draws do not know is added by two numbers, which were measured on images held out from training and
-are in the card of the image prior.
+the draws do not know is added by two numbers. A third says how much more often than a Gaussian's large errors
+are. The three were measured on images held out from training and are in the card of the image prior.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.special import digamma
+from scipy.special import digamma, ndtr, ndtri, stdtr, stdtrit
 
 from blinddps_sci.errors import PriorError
 
@@ -27,6 +27,9 @@ _TRUNCATE = 3.0
 
 _LARGEST = 100.0
 """Above any factor, and any displacement in pixels, that is meant."""
+
+_ONE_SIGMA = float(ndtr(1.0))
+"""Probability below one standard deviation of a Gaussian."""
 
 REACH = int(_TRUNCATE * _WINDOW + 0.5) + 1
 """How far, in pixels, a deviation depends on draws around it."""
@@ -42,10 +45,13 @@ class Uncertainty:
         Factor on the draws' standard deviation.
     edge : float
         Length, in pixels, that says how much more the draws miss where the image is steep.
+    tail : float, optional
+        Degrees of freedom of Student's distribution of the errors; without it they are Gaussian.
 
     Notes
     -----
-    With S draws of variance ``s^2``, the variance of the truth about their mean ``m`` is taken to be
+    With S draws of variance ``s^2``, 68 % of the truths are taken to be nearer to their mean ``m`` than the
+    root of
 
     ``(1 + 1 / S) (scale^2 v + edge |grad m| sqrt(v))``
 
@@ -58,6 +64,10 @@ class Uncertainty:
     make. Displacements alone, ``edge^2 |grad m|^2``, state far too much at strong edges, where the data say
     where the edge is and the draws agree on it.
 
+    Whether the draws miss little or much at a pixel cannot be told: errors over deviations are a mixture of
+    Gaussians, for which Student's distribution stands. What is stated is half its central interval of
+    68.27 %, which of a Gaussian is the standard deviation.
+
     References
     ----------
     G. K. Smyth, "Linear models and empirical Bayes methods", 2004, doi:10.2202/1544-6115.1027, section 6
@@ -66,9 +76,33 @@ class Uncertainty:
 
     scale: float = 1.0
     edge: float = 0.0
+    tail: float | None = None
+
+    @property
+    def degree(self) -> float:
+        """What is stated, over the scale of Student's distribution of the errors."""
+        return 1.0 if self.tail is None else float(stdtrit(self.tail, _ONE_SIGMA))
+
+    def half_width(self, level: float) -> float:
+        """Return half the central interval that holds the truth with a probability, over what is stated."""
+        above = (1 + level) / 2
+        return float(ndtri(above) if self.tail is None else stdtrit(self.tail, above) / self.degree)
+
+    @property
+    def as_dict(self) -> dict[str, float | None]:
+        """What a result store keeps of it, with half the interval of 95 % over what is stated."""
+        return {**asdict(self), "interval_95": round(self.half_width(0.95), 3)}
+
+    def normal(self, errors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return the standard normal deviates that are as likely as errors over what is stated."""
+        if self.tail is None:
+            return errors.astype(np.float64)
+        beyond = ndtri(stdtr(self.tail, -self.degree * np.abs(errors)))
+        deviates: NDArray[np.float64] = -np.sign(errors) * beyond
+        return deviates
 
     def std(self, draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return the standard deviation of the truth about the mean of draws.
+        """Return the standard deviation of the truth about the mean of draws, as is stated.
 
         Parameters
         ----------
@@ -87,7 +121,7 @@ class Uncertainty:
         return np.sqrt((1 + 1 / count) * self.variance(pooled_variance(draws), gradient))
 
     def variance(self, pooled: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the variance of the truth about the posterior mean.
+        """Return the square of what is stated, about the posterior mean itself.
 
         Parameters
         ----------
@@ -134,9 +168,10 @@ def read_uncertainty(fields: Mapping[str, Any], psf: str) -> Uncertainty:
         If it is damaged.
     """
     try:
-        scale, edge = float(fields[psf]["scale"]), float(fields[psf]["edge"])
-        if not (0 < scale < _LARGEST and 0 <= edge < _LARGEST):
-            raise ValueError(f"scale {scale}, edge {edge}")
-    except (KeyError, TypeError, ValueError) as error:
+        found = Uncertainty(**{name: float(value) for name, value in fields[psf].items()})
+        tail = 1.0 if found.tail is None else found.tail
+        if not (0 < found.scale < _LARGEST and 0 <= found.edge < _LARGEST and tail >= 1):
+            raise ValueError(str(found))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the uncertainty in the prior's card is damaged ({error})") from None
-    return Uncertainty(scale, edge)
+    return found

@@ -46,7 +46,8 @@ def export_fits(store: ResultStore, path: str | os.PathLike[str], *, overwrite: 
     ==========  ==========================================================================
     primary     no data; the original primary header, provenance and its HISTORY
     SCI         restored image, float32, with the original header and WCS
-    ERR         posterior standard deviation, float32; not there if it is known nowhere (`has_spread`)
+    ERR         how far the truth may be from SCI: 68 % are nearer, 95 % than CI95 of it, float32; not there
+                if it is known nowhere (`has_spread`)
     DQ          int16, bits: 1 masked in the input, 2 saturated, 4 no result
     PSFGRID     PSFs, float32, ([frame,] [channel,] node, ky, kx), each of sum one; K is odd, the
                 centre pixel is (K - 1) / 2
@@ -130,6 +131,9 @@ def _write_images(stream: IO[bytes], store: ResultStore) -> None:
         error = world.copy()
         if "BUNIT" in header:
             error["BUNIT"] = (header["BUNIT"], "unit of the image")
+        wide = record.get("uncertainty", {}).get("interval_95")
+        if wide is not None:
+            error["CI95"] = (wide, "half the interval of 95 %, over ERR")
         write_image(stream, "ERR", image.shape, "float32", strips(store.array("scale0/std")), error)
     for name, bit in DQ_BITS.items():
         world.add_comment(f"bit {bit}: {name.replace('_', ' ')}")

@@ -89,8 +89,12 @@ def _uncertainty(fields: Mapping[str, Any] | None) -> list[str]:
         return []
     lines = [
         f"PSF {psf}: {fields[psf]['scale']} times the draws', and the geometric mean of theirs and of the "
-        f"image's gradient times {fields[psf]['edge']} pixels"
+        f"image's gradient times {fields[psf]['edge']} pixels" + _tail(fields[psf].get("tail"))
         for psf in ("blind", "known")
         if psf in fields
     ]
     return [*lines, *([f"measured by `{fields['command']}`"] if "command" in fields else [])]
+
+
+def _tail(degrees: float | None) -> str:
+    return "" if degrees is None else f"; errors have Student's distribution, {degrees} degrees of freedom"

@@ -84,23 +84,29 @@ def test_a_common_shift_is_no_error() -> None:
     np.testing.assert_allclose(shares(count_pixels(moved)["stated"]["all"]["0"]), LEVELS, atol=0.05)
 
 
-def row_of(seed: int, scale: float, edge: float) -> dict[str, object]:
-    """Return a row whose errors have the deviation of `Uncertainty (scale, edge)` exactly."""
+def row_of(seed: int, right: Uncertainty) -> dict[str, object]:
+    """Return a row whose errors are distributed as is stated exactly."""
     rng = np.random.default_rng(seed)
     variance, gradient = rng.gamma(2, 1, 400), rng.gamma(0.5, 1, 400)
-    deviation = np.sqrt((1 + 1 / DRAWS) * Uncertainty(scale, edge).variance(variance, gradient))
-    error = deviation * rng.standard_normal(400)
-    return {"draws": DRAWS, "pixels": {"error": error, "variance": variance, "gradient": gradient}}
+    stated = np.sqrt((1 + 1 / DRAWS) * right.variance(variance, gradient))
+    wide = rng.standard_normal(400) if right.tail is None else rng.standard_t(right.tail, 400) / right.degree
+    return {
+        "draws": DRAWS,
+        "pixels": {"error": stated * wide, "variance": variance, "gradient": gradient},
+    }
 
 
-def test_the_fit_covers_what_it_was_fitted_to() -> None:
-    found, reached = fit_uncertainty([row_of(seed, 1.5, 0.8) for seed in range(8)])
-    np.testing.assert_allclose(reached, [0.68, 0.95], atol=0.01)
-    other = row_of(99, 1.5, 0.8)["pixels"]
+@pytest.mark.parametrize("tail", [None, 2.5])
+def test_the_fit_covers_what_it_was_fitted_to(tail: float | None) -> None:
+    right = Uncertainty(1.5, 0.8, tail)
+    found, reached = fit_uncertainty([row_of(seed, right) for seed in range(8)])
+    np.testing.assert_allclose(reached, [0.68, 0.95], atol=0.02)
+    np.testing.assert_allclose(found.half_width(0.95), right.half_width(0.95), rtol=0.1)
+    other = row_of(99, right)["pixels"]
     variance = (1 + 1 / DRAWS) * found.variance(other["variance"], other["gradient"])
     ratio = np.abs(other["error"]) / np.sqrt(variance)
     assert np.mean(ratio < 1) == pytest.approx(0.68, abs=0.06)
-    assert np.mean(ratio < 1.96) == pytest.approx(0.95, abs=0.03)
+    assert np.mean(ratio < found.half_width(0.95)) == pytest.approx(0.95, abs=0.03)
 
 
 @pytest.fixture
@@ -143,7 +149,7 @@ def test_rows_are_written_as_they_come_and_gone_on_from(
         "| blind | `std` | all pixels |",
         "cycles per pixel below 0.05",
         "flux of apertures",
-        "z-scores",
+        "normal scores",
     ):
         assert part in text
     assert (tmp_path / "c.png").stat().st_size > 10_000

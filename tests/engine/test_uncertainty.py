@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.stats import kstest
 
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.uncertainty import REACH, Uncertainty, read_uncertainty
@@ -142,13 +143,47 @@ def test_the_deviation_does_not_depend_on_the_units(overlap: int) -> None:
         np.testing.assert_allclose(found.mean, truth.mean(axis=0)[unit.core.slices], atol=1e-6)
 
 
-def test_the_card_gives_both_numbers_for_both_kinds_of_problem() -> None:
-    card = {"blind": {"scale": 0.8, "edge": 1.5}, "known": {"scale": 1.1, "edge": 0}, "command": "bench"}
-    assert read_uncertainty(card, "blind") == Uncertainty(0.8, 1.5)
-    assert read_uncertainty(card, "known") == Uncertainty(1.1, 0.0)
+@pytest.mark.parametrize("tail", [None, 2.4, 30.0])
+def test_intervals_are_those_of_the_distribution_of_the_errors(tail: float | None) -> None:
+    """What is stated is half the interval of 68.27 %, whatever lies beyond it."""
+    rng = np.random.default_rng(5)
+    uncertainty = Uncertainty(tail=tail)
+    errors = (
+        rng.standard_normal(40_000) if tail is None else rng.standard_t(tail, 40_000) / uncertainty.degree
+    )
+    for level in (0.5, 0.6827, 0.95, 0.99):
+        inside = np.abs(errors) < uncertainty.half_width(level)
+        np.testing.assert_allclose(inside.mean(), level, atol=0.01)
+    assert uncertainty.half_width(0.6827) == pytest.approx(1, abs=1e-3)
+    scores = uncertainty.normal(errors)
+    assert (np.sign(scores) == np.sign(errors)).all()
+    assert kstest(scores, "norm").pvalue > 0.01
+    assert uncertainty.as_dict["interval_95"] == pytest.approx(uncertainty.half_width(0.95), abs=1e-3)
 
 
-@pytest.mark.parametrize("numbers", [None, {"scale": 1}, {"scale": -1, "edge": 0}, {"scale": "x", "edge": 0}])
+def test_gaussian_intervals_are_the_limit_of_short_tails() -> None:
+    assert Uncertainty().half_width(0.95) == pytest.approx(1.96, abs=1e-3)
+    assert Uncertainty(tail=1e5).half_width(0.95) == pytest.approx(1.96, abs=1e-3)
+    assert Uncertainty(tail=2).half_width(0.95) == pytest.approx(4.3027 / 1.3213, rel=1e-3)
+
+
+def test_the_card_gives_its_numbers_for_both_kinds_of_problem() -> None:
+    blind = {"scale": 0.8, "edge": 1.5, "tail": 2.4}
+    card = {"blind": blind, "known": {"scale": 1.1, "edge": 0}, "command": "bench"}
+    assert read_uncertainty(card, "blind") == Uncertainty(0.8, 1.5, 2.4)
+    assert read_uncertainty(card, "known") == Uncertainty(1.1, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        None,
+        {"scale": -1, "edge": 0},
+        {"scale": "x", "edge": 0},
+        {"scale": 1, "edge": 0, "tail": 0},
+        {"size": 1},
+    ],
+)
 def test_a_damaged_card_is_refused(numbers: object) -> None:
     with pytest.raises(PriorError, match="uncertainty in the prior's card is damaged"):
         read_uncertainty({"blind": numbers}, "blind")

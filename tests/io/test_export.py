@@ -77,6 +77,7 @@ def restore(path: Path, template: xr.Dataset, *, std: float = 2.0, **options: An
             "fingerprint": "0123abcd",
             "config": {"seed": 42, "tile": 256},
             "weights": {"image": "ee" * 32},
+            "uncertainty": {"scale": 1.0, "edge": 0.0, "tail": 2.3, "interval_95": 3.0},
         },
     }
     known |= options
@@ -128,6 +129,7 @@ def test_extensions_pixels_and_types(sky: tuple[Path, ResultStore], tmp_path: Pa
         assert (hdus["ERR"].data == 2.0).all()
         np.testing.assert_array_equal(hdus["DQ"].data, (expected - 1 > 55000) * 2)
         assert (hdus["SCI"].header["BUNIT"], hdus["ERR"].header["BUNIT"]) == ("adu", "adu")
+        assert hdus["ERR"].header["CI95"] == 3.0
         np.testing.assert_array_equal(hdus["CHI2"].data, [[1, 2], [2, 3], [3, 4]])
 
 
