@@ -40,7 +40,7 @@ class _Sample:
     def score(self, uncertainty: Uncertainty) -> float:
         """Return the mean of the logarithm of the density of the errors."""
         assert uncertainty.tail is not None
-        scale = self.stated(uncertainty) / uncertainty.degree
+        scale = self.stated(uncertainty) / uncertainty.one_sigma
         return float(np.mean(stats.t.logpdf(self.error, uncertainty.tail, scale=scale)))
 
     def coverage(self, uncertainty: Uncertainty) -> list[float]:

@@ -28,7 +28,7 @@ _TRUNCATE = 3.0
 _LARGEST = 100.0
 """Above any factor, and any displacement in pixels, that is meant."""
 
-_ONE_SIGMA = float(ndtr(1.0))
+_BELOW_SIGMA = float(ndtr(1.0))
 """Probability below one standard deviation of a Gaussian."""
 
 REACH = int(_TRUNCATE * _WINDOW + 0.5) + 1
@@ -79,14 +79,14 @@ class Uncertainty:
     tail: float | None = None
 
     @property
-    def degree(self) -> float:
-        """What is stated, over the scale of Student's distribution of the errors."""
-        return 1.0 if self.tail is None else float(stdtrit(self.tail, _ONE_SIGMA))
+    def one_sigma(self) -> float:
+        """What is stated, half the interval of 68.27 %, over the scale of the errors' distribution."""
+        return 1.0 if self.tail is None else float(stdtrit(self.tail, _BELOW_SIGMA))
 
     def half_width(self, level: float) -> float:
         """Return half the central interval that holds the truth with a probability, over what is stated."""
         above = (1 + level) / 2
-        return float(ndtri(above) if self.tail is None else stdtrit(self.tail, above) / self.degree)
+        return float(ndtri(above) if self.tail is None else stdtrit(self.tail, above) / self.one_sigma)
 
     @property
     def as_dict(self) -> dict[str, float | None]:
@@ -97,7 +97,7 @@ class Uncertainty:
         """Return the standard normal deviates that are as likely as errors over what is stated."""
         if self.tail is None:
             return errors.astype(np.float64)
-        beyond = ndtri(stdtr(self.tail, -self.degree * np.abs(errors)))
+        beyond = ndtri(stdtr(self.tail, -self.one_sigma * np.abs(errors)))
         deviates: NDArray[np.float64] = -np.sign(errors) * beyond
         return deviates
 

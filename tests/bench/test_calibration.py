@@ -89,7 +89,9 @@ def row_of(seed: int, right: Uncertainty) -> dict[str, object]:
     rng = np.random.default_rng(seed)
     variance, gradient = rng.gamma(2, 1, 400), rng.gamma(0.5, 1, 400)
     stated = np.sqrt((1 + 1 / DRAWS) * right.variance(variance, gradient))
-    wide = rng.standard_normal(400) if right.tail is None else rng.standard_t(right.tail, 400) / right.degree
+    wide = (
+        rng.standard_normal(400) if right.tail is None else rng.standard_t(right.tail, 400) / right.one_sigma
+    )
     return {
         "draws": DRAWS,
         "pixels": {"error": stated * wide, "variance": variance, "gradient": gradient},

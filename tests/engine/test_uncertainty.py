@@ -149,7 +149,7 @@ def test_intervals_are_those_of_the_distribution_of_the_errors(tail: float | Non
     rng = np.random.default_rng(5)
     uncertainty = Uncertainty(tail=tail)
     errors = (
-        rng.standard_normal(40_000) if tail is None else rng.standard_t(tail, 40_000) / uncertainty.degree
+        rng.standard_normal(40_000) if tail is None else rng.standard_t(tail, 40_000) / uncertainty.one_sigma
     )
     for level in (0.5, 0.6827, 0.95, 0.99):
         inside = np.abs(errors) < uncertainty.half_width(level)
