@@ -44,7 +44,7 @@ FREQUENCIES = (0.05, 0.1, 0.2, 0.3)
 """Limits of the bands, cycles per pixel."""
 
 Z_EDGES = tuple(np.linspace(-6, 6, 25).tolist())
-"""Edges of the histogram of z-scores; those beyond are counted at its ends."""
+"""Edges of the histogram of normal scores; those beyond are counted at its ends."""
 
 _BORDER, _MAX_SHIFT = 12, 4
 _RADIUS, _PITCH = 4.0, 12

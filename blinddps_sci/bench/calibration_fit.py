@@ -16,6 +16,9 @@ __all__ = ["fit_uncertainty"]
 Row = dict[str, Any]
 
 _LEVELS = (0.68, 0.95)
+_RANGE = (-9.0, 4.0)
+"""Least and largest logarithm of scale, edge and tail that is tried."""
+
 _STARTS = ((1.0, 2.0, 3.0), (1.5, 0.1, 3.0))
 """Scale, edge and tail from which the search begins: a sum of two terms may have two optima."""
 
@@ -73,5 +76,5 @@ def fit_uncertainty(rows: Sequence[Row]) -> tuple[Uncertainty, list[float]]:
 
 
 def _of(logarithms: np.ndarray) -> Uncertainty:
-    scale, edge, tail = (float(value) for value in np.exp(np.clip(logarithms, -9, 4)))
+    scale, edge, tail = (float(value) for value in np.exp(np.clip(logarithms, *_RANGE)))
     return Uncertainty(scale, edge, max(tail, 1.0))

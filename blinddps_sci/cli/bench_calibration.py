@@ -23,7 +23,7 @@ def add_calibration(kinds: Any) -> None:
     for name in ("steps", "chains", "samples"):
         parser.add_argument(f"--{name}", type=int, help="instead of the preset's")
     add_rows(parser)
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="coverages, z-scores and ranks")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="coverages, normal scores and ranks")
     parser.add_argument(
         "--fit",
         action="store_true",

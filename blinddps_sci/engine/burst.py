@@ -7,7 +7,7 @@ each further draw begins where the last has ended, with as much noise added as l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blinddps_sci.engine.batches import Callback
 from blinddps_sci.engine.burst_scene import (
     BurstScene,
     chi2_by_tile,
@@ -45,7 +46,7 @@ _ITERATIONS, _TOLERANCE = 40, 0.02
 """Conjugate gradients of a solution, at most, and its error: the next pass is never far."""
 
 
-def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | None = None) -> UnitResult:
+def restore_burst(job: Job, number: int, callback: Callback | None = None) -> UnitResult:
     """Draw the scene of a unit, and the kernels and tilts of its frames.
 
     Parameters
@@ -73,9 +74,7 @@ def restore_burst(job: Job, number: int, callback: Callable[[Progress], None] | 
     return _collected(job, scene, posterior)
 
 
-def _with_tilts(
-    job: Job, unit: Unit, window: Window, callback: Callable[[Progress], None] | None
-) -> BurstScene | None:
+def _with_tilts(job: Job, unit: Unit, window: Window, callback: Callback | None) -> BurstScene | None:
     """Return the problem of one of several channels, with the tilts given that another one has found.
 
     None if it has to find them itself: it is that other one, or that one shows nothing.
@@ -106,7 +105,7 @@ def frames_of(job: Job, unit: Unit) -> Window:
     return Window(window.data[None], variance, window.mask[None])
 
 
-def draw_chain(job: Job, scene: BurstScene, callback: Callable[[Progress], None] | None = None) -> Posterior:
+def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) -> Posterior:
     """Return the draws of one field of view (S, 1, ...), with a kernel for every node.
 
     The first is made where ever finer grids of kernels lead, until they explain the frames; each other near
@@ -154,7 +153,7 @@ def _drawn(
     steps: int,
     first: int,
     count: int,
-    callback: Callable[[Progress], None] | None,
+    callback: Callback | None,
 ) -> Posterior:
     box = scene.unit.data
     sites = tuple(Site(box.y0, box.x0, component=int(f)) for f in scene.used)

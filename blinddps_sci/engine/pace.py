@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from xarray import Dataset
 
+from blinddps_sci.engine.batches import Callback
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.engine.workload import Workload
 from blinddps_sci.io import read_window
-from blinddps_sci.sampling.posterior import Progress
 from blinddps_sci.tiling.budget import duration, tile_pixels
 
 __all__ = ["measured_pace", "projected_seconds"]
@@ -46,7 +46,7 @@ def projected_seconds(job: Job, pace: float | None = None) -> float:
     return duration(pace * _work(job), len(job.units), _at_once(job))
 
 
-def measured_pace(job: Job, callback: Callable[[Progress], None] | None = None) -> float:
+def measured_pace(job: Job, callback: Callback | None = None) -> float:
     """Return the seconds that one of a job's workers takes for a pixel of a tile and a call of the network.
 
     One of its tiles is restored in a few steps, by as many draws as the job makes at once; everything that
@@ -125,7 +125,7 @@ def _threads_of(job: Job) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _timed(job: Job, callback: Callable[[Progress], None] | None) -> float:
+def _timed(job: Job, callback: Callback | None) -> float:
     begin = time.perf_counter()
     run_unit(job, 0, callback)
     if job.device.type == "cuda":

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from blinddps_sci.engine.agenda import Task
+from blinddps_sci.engine.batches import Callback
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.devices import claim_gpu
 from blinddps_sci.engine.job import Job
@@ -25,7 +25,6 @@ from blinddps_sci.engine.unit import estimate_unit, restore_unit
 from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.io.result import DQ_BITS, ResultStore
-from blinddps_sci.sampling.posterior import Progress
 from blinddps_sci.sampling.reconcile import KernelEstimate, KernelField, reconcile
 
 __all__ = ["digest", "run_task", "run_task_at"]
@@ -55,7 +54,7 @@ def run_task(
     run: RunFolder,
     store: ResultStore,
     task: Task,
-    callback: Callable[[Progress], None] | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any]:
     """Do a task and return what its marker says.
 
@@ -91,16 +90,14 @@ def run_task(
     return record
 
 
-def _estimate(
-    job: Job, run: RunFolder, unit: int, callback: Callable[[Progress], None] | None
-) -> dict[str, Any]:
+def _estimate(job: Job, run: RunFolder, unit: int, callback: Callback | None) -> dict[str, Any]:
     estimate = estimate_unit(job, unit, callback)
     run.save("estimate", unit, estimate.chains.numpy())
     return {"evidence": estimate.evidence.tolist(), "places": estimate.places.tolist()}
 
 
 def _restore(
-    job: Job, run: RunFolder, store: ResultStore, unit: int, callback: Callable[[Progress], None] | None
+    job: Job, run: RunFolder, store: ResultStore, unit: int, callback: Callback | None
 ) -> dict[str, Any]:
     field = _field(job, run, unit) if job.estimates else None
     result = restore_unit(job, unit, field, callback)
