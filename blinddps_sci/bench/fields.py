@@ -19,7 +19,7 @@ from blinddps_sci.simulate.blur import blur_field, valid_origin
 __all__ = ["IMAGE", "NOISE", "Field", "Optics", "make_fields"]
 
 IMAGE = "camera"
-"""Name of the sharp image in `skimage.data`."""
+"""Name in `skimage.data` of the sharp image, unless another is asked for."""
 
 NOISE = 0.01
 """Standard deviation of the noise on the scale of [0, 1]."""
@@ -117,7 +117,7 @@ class Field:
         return np.asarray(np.einsum("m,n,mnij->ij", down, across, self.kernels))
 
 
-def make_fields(size: int, nodes: int, seed: int) -> tuple[Field, Field]:
+def make_fields(size: int, nodes: int, seed: int, image: str = IMAGE) -> tuple[Field, Field]:
     """Return one image blurred space-invariantly, by the PSF of the field's middle, and space-variantly.
 
     Parameters
@@ -128,6 +128,8 @@ def make_fields(size: int, nodes: int, seed: int) -> tuple[Field, Field]:
         True PSFs along each axis of the varying field, 2 to 33.
     seed : int
         Of the aberrations and of the noise.
+    image : str
+        Name in `skimage.data` of an image of at least 512 x 512 pixels.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def make_fields(size: int, nodes: int, seed: int) -> tuple[Field, Field]:
             f"size {size}, nodes {nodes}, seed {seed}: size is 64 to {_LARGEST}, nodes 2 to 33, "
             "seed not negative"
         )
-    scene = _scene(size)
+    scene = _scene(image, size)
     rng = np.random.default_rng(seed)
     optics = Optics.draw(rng)
     noise = NOISE * rng.standard_normal((size, size))
@@ -152,12 +154,14 @@ def make_fields(size: int, nodes: int, seed: int) -> tuple[Field, Field]:
     )
 
 
-def _scene(size: int) -> np.ndarray:
-    """Return the middle of the image on [0, 1], with what the blur reaches around it."""
-    image = np.asarray(getattr(skimage.data, IMAGE)(), dtype=np.float32) / 255
-    # The full image has nothing around it: there the scene is continued by reflection.
+def _scene(name: str, size: int) -> np.ndarray:
+    """Return the middle of a grey image on [0, 1], with what the blur reaches around it."""
+    image = np.asarray(getattr(skimage.data, name)(), dtype=np.float32) / 255
+    grey = image.mean(axis=-1) if image.ndim == 3 else image
+    y, x = ((side - _LARGEST) // 2 for side in grey.shape)
+    # An image of that size has nothing around it: there the scene is continued by reflection.
     before, after = valid_origin(PSF_SIZE), PSF_SIZE // 2
-    whole = np.pad(image, (before, after), mode="reflect")
+    whole = np.pad(grey[y : y + _LARGEST, x : x + _LARGEST], (before, after), mode="reflect")
     first, side = (_LARGEST - size) // 2, size + PSF_SIZE - 1
     return whole[first : first + side, first : first + side]
 

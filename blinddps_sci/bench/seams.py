@@ -1,12 +1,13 @@
 """`blinddps bench scale seams`: whether a result shows where its tiles and units meet.
 
-On a plain field everything must come back as it was; on a restored picture the lines of the grid must
-be lines like any other, in the image and in the variance of its draws.
+On a plain field everything must come back as it was; on restored pictures the lines of the grid must be
+lines like any other, in the image and in the variance of its draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,41 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blinddps_sci.bench.fields import IMAGE, make_fields
+from blinddps_sci.bench.fields import make_fields
+from blinddps_sci.bench.row_file import earlier_rows, keep_rows
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.priors.fused import FusedPrior, TileWindow
 from blinddps_sci.tiling.plan import Plan
 
-__all__ = ["plain_error", "run_seams", "seam_lines", "seam_ratio", "squared_steps", "variances"]
+__all__ = [
+    "PICTURES",
+    "mean_ratio",
+    "plain_error",
+    "run_seams",
+    "seam_contrasts",
+    "seam_lines",
+    "squared_steps",
+    "variances",
+]
+
+PICTURES = ("camera", "moon", "retina", "cell", "brick", "gravel", "hubble_deep_field", "astronaut")
+"""Names in `skimage.data` of what is restored."""
 
 _BESIDE = range(6, 13)
 """Pixels from a seam, on both sides, at which is elsewhere: near enough to be the same scene."""
 
 _STRETCH = 32
 """Pixels of a seam that count as one."""
+
+_COLUMNS = {
+    "restored": "squared steps of the restored picture",
+    "scene": "of the scene itself",
+    "restored_over_scene": "of the first over the second",
+    "error": "of the error",
+    "variance": "variance of the draws",
+}
 
 Plane = NDArray[Any]
 Values = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -83,10 +105,10 @@ def _unchanged(x: Tensor, sigma: Tensor) -> Tensor:
     return x
 
 
-def seam_ratio(
+def seam_contrasts(
     image: Plane, rows: list[int], columns: list[int], of: Callable[[Plane], Plane]
-) -> tuple[float, float]:
-    """Return a quantity at seams over that of the lines beside them, and its standard error.
+) -> NDArray[np.float64]:
+    """Return logarithms of a quantity at seams over that of the lines beside them, one for each stretch.
 
     Parameters
     ----------
@@ -97,12 +119,13 @@ def seam_ratio(
     of : callable
         Makes of an image (h, w) the quantity (h - 1, w) of the lines between its rows.
 
-    Notes
-    -----
-    The geometric mean over stretches of 32 pixels along all seams, relative to that over the lines beside:
-    scenes have strong edges, of which a mean would be a mean of few.
+    Returns
+    -------
+    ndarray, (n,)
+        Of stretches of 32 pixels along all seams, relative to the mean logarithm of the lines beside:
+        scenes have strong edges, of which a mean would be a mean of few. Not finite where all is constant.
     """
-    ratios = list[float]()
+    contrasts = list[float]()
     for lines, values in ((rows, of(image)), (columns, of(image.T))):
         for line in lines:
             # Line i lies between rows i - 1 and i.
@@ -111,9 +134,13 @@ def seam_ratio(
             for start in range(0, values.shape[1] - _STRETCH + 1, _STRETCH):
                 with np.errstate(divide="ignore", invalid="ignore"):
                     logs = np.log(values[:, start : start + _STRETCH].mean(axis=1))
-                    ratios.append(float(logs[line - 1] - logs[beside].mean()))
-    found = np.array(ratios)
-    found = found[np.isfinite(found)]  # where all is constant, there is nothing to compare
+                    contrasts.append(float(logs[line - 1] - logs[beside].mean()))
+    return np.array(contrasts)
+
+
+def mean_ratio(contrasts: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the geometric mean of ratios whose logarithms are given, and its standard error."""
+    found = contrasts[np.isfinite(contrasts)]
     mean = float(np.exp(found.mean()))
     return mean, mean * float(found.std(ddof=1)) / len(found) ** 0.5
 
@@ -131,49 +158,76 @@ def variances(std: Plane) -> Plane:
 
 def run_seams(
     *,
+    pictures: Sequence[str] = PICTURES,
     size: int = 512,
     tile: int = 192,
     overlap: int = 64,
     unit: int = 256,
     quality: str = "fast",
     seed: int = 0,
+    json: Path | None = None,
+    resume: bool = False,
 ) -> tuple[list[dict[str, Any]], str]:
-    """Measure the seams of plain fields and of a restored picture.
+    """Measure the seams of plain fields and of restored pictures.
 
     Parameters
     ----------
+    pictures : sequence of str
+        Names in `skimage.data`.
     size : int
-        Side of the picture, pixels.
+        Side of the pictures, pixels.
     tile, overlap, unit, quality, seed
-        As of `restore`. The blur is one for all the picture and is not known.
+        As of `restore`. The blur is one for all of a picture and is not known.
+    json : Path, optional
+        File for the numbers, written after each picture.
+    resume : bool
+        Go on from that file.
+
+    Returns
+    -------
+    (list of dict, str)
+        For each picture ratios with their standard errors, and a table of them.
     """
-    blurred = make_fields(size, 2, seed)[0]
     options: dict[str, Any] = {
         "prior": "generic", "tile": tile, "overlap": overlap, "unit": unit, "quality": quality, "seed": seed
     }  # fmt: skip
-    plan = prepare_restore(blurred.data, options).plan
-    rows, columns = seam_lines(plan)
-    result = restore(blurred.data, **options)
-    image, std = result["image"].values, result["std"].values
-    compared = {
-        f"{IMAGE}, restored: squared steps": seam_ratio(image, rows, columns, squared_steps),
-        f"{IMAGE}, the truth: squared steps at the same lines": seam_ratio(
-            blurred.truth, rows, columns, squared_steps
-        ),
-        "the error: squared steps": seam_ratio(image - blurred.truth, rows, columns, squared_steps),
-        "variance of the draws": seam_ratio(std, rows, columns, variances),
+    settings = {"pictures": list(pictures), "size": size, **options}
+    done = earlier_rows(json, resume, settings, ["picture", *_COLUMNS])
+    plan = prepare_restore(np.zeros((size, size), np.float32), {**options, "noise": "gaussian:1"}).plan
+    lines = seam_lines(plan)
+    plain = {
+        "constant": plain_error(plan, lambda y, x: np.full_like(y, 7.0)),
+        "ramp": plain_error(plan, lambda y, x: 3.0 * y - 2.0 * x + 1.0),
     }
-    exact = {
-        "a constant: largest relative error": plain_error(plan, lambda y, x: np.full_like(y, 7.0)),
-        "a ramp: largest relative error": plain_error(plan, lambda y, x: 3.0 * y - 2.0 * x + 1.0),
-    }
-    table = [{"what": what, "value": f"{value:.1e}"} for what, value in exact.items()]
-    table += [
-        {"what": f"{what}, at seams over beside them", "value": f"{ratio:.3f} +- {error:.3f}"}
-        for what, (ratio, error) in compared.items()
-    ]
+    for name in pictures[len(done) :]:
+        blurred = make_fields(size, 2, seed, name)[0]
+        result = restore(blurred.data, **options)
+        image, std = result["image"].values, result["std"].values
+        restored, scene, error = (
+            seam_contrasts(plane, *lines, squared_steps)
+            for plane in (image, blurred.truth, image - blurred.truth)
+        )
+        contrasts = (restored, scene, restored - scene, error, seam_contrasts(std, *lines, variances))
+        done.append({"picture": name, **dict(zip(_COLUMNS, map(mean_ratio, contrasts), strict=True))})
+        keep_rows(json, settings, done, plain=plain)
+    count = sum(map(len, lines))
     title = (
-        f"{size} x {size} pixels, {plan.n_units} units, {plan.n_tiles} tiles of {tile}, "
-        f"{len(rows)} + {len(columns)} seams; 1 is as elsewhere"
+        f"{size} x {size} pixels, {plan.n_units} units, {plan.n_tiles} tiles of {tile}, {count} seams\n\n"
+        f"A constant comes back to {plain['constant']:.1e} of its value, a ramp to {plain['ramp']:.1e} of "
+        "its largest.\n\nAt seams over beside them, 1 is as elsewhere:"
     )
-    return [exact | compared], f"{title}\n\n{markdown(table, {'what': 'what', 'value': 'value'})}"
+    return done, f"{title}\n\n{_table(done)}"
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the ratios of each picture and their geometric means."""
+    mean: dict[str, Any] = {"picture": f"mean of {len(rows)}"}
+    for column in _COLUMNS:
+        ratios, errors = np.array([row[column] for row in rows]).T
+        found = float(np.exp(np.log(ratios).mean()))
+        mean[column] = (found, found * float(np.hypot.reduce(errors / ratios)) / len(rows))
+    shown = [
+        {key: value if key == "picture" else "{:.3f} +- {:.3f}".format(*value) for key, value in row.items()}
+        for row in (*rows, mean)
+    ]
+    return markdown(shown, {"picture": "picture", **_COLUMNS})

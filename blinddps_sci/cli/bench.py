@@ -74,6 +74,7 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     scale = kinds.add_parser("scale", help="what runs cost beside their computation, and how they grow")
     scale.add_argument("what", choices=SCALE_KINDS)
     scale.add_argument("--json", type=Path, help="file for the numbers")
+    scale.add_argument("--resume", action="store_true", help="`seams`: go on from the --json file")
     scale.add_argument("--costs", type=Path, help="file of `model`, from which `project` takes its units")
     scale.set_defaults(command=_bench_scale)
 
@@ -129,7 +130,7 @@ def _bench_single_frame(**options: Any) -> None:
     print(format_table(run_single_frame(**options)))
 
 
-def _bench_scale(what: str, json: Path | None, costs: Path | None) -> None:
+def _bench_scale(what: str, json: Path | None, resume: bool, costs: Path | None) -> None:
     from blinddps_sci.bench.projection import read_costs, run_projection
     from blinddps_sci.bench.row_file import check_written, write_json
     from blinddps_sci.bench.scale import run_overhead, run_plan, run_stragglers, run_strong
@@ -139,12 +140,16 @@ def _bench_scale(what: str, json: Path | None, costs: Path | None) -> None:
     check_written(json)
     if (what == "project") != (costs is not None):
         raise ConfigError("project, and nothing else, needs --costs FILE.json, written by `model`")
+    if what == "seams":  # keeps its numbers after each picture
+        print(run_seams(json=json, resume=resume)[1])
+        return
+    if resume:
+        raise ConfigError("seams, and nothing else, can --resume")
     runs: dict[str, Callable[[], tuple[Any, str]]] = {
         "memory": run_memory,
         "model": run_model,
         "overhead": run_overhead,
         "plan": run_plan,
-        "seams": run_seams,
         "stragglers": run_stragglers,
         "strong": run_strong,
     }
