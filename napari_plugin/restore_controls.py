@@ -95,6 +95,8 @@ class Controls(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
+        # Never of unknown length: drawn without a graphics card, what moves takes half a core from the run.
+        self.bar.setRange(0, _PARTS)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -117,8 +119,7 @@ class Controls(QWidget):
         self.status.setText(text)
 
     def show_progress(self, news: Advanced | None) -> None:
-        """Show how far it is, and when it will be done; None if nothing is at work."""
-        self.bar.setRange(0, _PARTS)
+        """Show how far it is, and when it will be done; None as long as nothing is known."""
         self.bar.setValue(0 if news is None else round(_PARTS * news.part))
         if news is None:
             return
@@ -126,11 +127,6 @@ class Controls(QWidget):
         step = f", step {news.step} of {news.steps}" if news.steps else ""
         left = "" if news.left is None else f", {duration_text(news.left)} left"
         self.say(f"{round(100 * news.part)} % · {_PHASES[news.phase]}{unit}{step}{left}")
-
-    def show_waiting(self, text: str) -> None:
-        """Show that something is at work whose length is not known."""
-        self.bar.setRange(0, 0)
-        self.say(text)
 
     def show_estimate(self, found: Estimate | str, preview: tuple[int, int] | None) -> None:
         """Show what a run and a preview would take, or why there would be none."""

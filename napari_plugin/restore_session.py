@@ -97,7 +97,8 @@ class Session(QObject):
             self._live.remove()
         self._target, self._output, self._live, self._preview = target, output, None, None
         self._running = Running(work, output)
-        self._controls.show_waiting("Preparing…")
+        self._controls.show_progress(None)
+        self._controls.say("Preparing…")
         start_run(self._running, self._hear)
 
     def cancel(self) -> None:

@@ -6,6 +6,7 @@ run that is stopped goes on from its file.
 
 from __future__ import annotations
 
+import json as json_file
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ from blinddps_sci.metrics import kernel_width
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.sampling.reconcile import reconcile
 
-__all__ = ["METHODS", "run_calibration"]
+__all__ = ["METHODS", "read_held_out", "run_calibration"]
 
 METHODS = ("blind", "known")
 """Ways in which every case is restored: the PSF is unknown, or told."""
@@ -82,13 +83,11 @@ def run_calibration(
     """
     given = {"quality": quality, "steps": steps, "chains": chains, "samples": samples}
     options = {name: value for name, value in given.items() if value is not None}
-    card = load_prior("shipped", "image")[1]
     settings = {
         **case_settings(data, held_out, size, seed),
         **given,
-        "image": card.sha256,
-        "kernel": load_prior("shipped", "kernel")[1].sha256,
-        "uncertainty": card.uncertainty,
+        **_networks(),
+        "uncertainty": load_prior("shipped", "image")[1].uncertainty,
     }
     made = cases(data, count, size, seed, held_out=held_out)
     check_written(plot)
@@ -108,6 +107,32 @@ def run_calibration(
     if plot is not None:
         draw_calibration(rows, plot)
     return rows
+
+
+def read_held_out(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of an earlier run on held-out images, which may be fitted to, and its options.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or its rows are of other images or other networks.
+    """
+    try:
+        stored = json_file.loads(path.read_text())
+        rows, settings = list(stored["rows"]), dict(stored["settings"])
+        held_out, networks = settings["held_out"], {name: settings[name] for name in _networks()}
+        if not rows or not all(set(_NEEDED) <= row.keys() for row in rows):
+            raise ValueError("a row is not complete")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds no rows of `bench calibration` ({error})") from None
+    if not held_out or networks != _networks():
+        raise InputError(f"{path} was not made of held-out images with the shipped weights; make it anew")
+    return rows, {**settings, "count": len({row["case"] for row in rows})}
+
+
+def _networks() -> dict[str, str]:
+    """Return what tells the shipped networks from others."""
+    return {name: load_prior("shipped", name)[1].sha256 for name in ("image", "kernel")}
 
 
 def _row(case: Case, method: str, options: dict[str, Any], seed: int) -> Row:

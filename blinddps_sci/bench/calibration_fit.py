@@ -52,27 +52,29 @@ class _Sample:
         return [float(np.mean(ratio <= uncertainty.half_width(level))) for level in _LEVELS]
 
 
-def fit_uncertainty(rows: Sequence[Row]) -> tuple[Uncertainty, list[float]]:
+def fit_uncertainty(runs: Sequence[Sequence[Row]]) -> tuple[Uncertainty, list[list[float]]]:
     """Choose scale, edge and tail under which the errors are most likely.
 
     Parameters
     ----------
-    rows : sequence of dict
-        Of `run_calibration`, of one method. Every restoration counts alike.
+    runs : sequence of (sequence of dict)
+        Rows of `run_calibration`, of one method: of one preset or of several. Every run counts alike, and
+        of a run every restoration.
 
     Returns
     -------
-    Uncertainty, list of float
-        The most likely, and the mean coverages of its intervals of 68 and 95 %.
+    Uncertainty, list of list of float
+        The most likely, and of each run the mean coverages of its intervals of 68 and 95 %.
     """
-    samples = [_Sample.of(row) for row in rows]
+    samples = [[_Sample.of(row) for row in run] for run in runs]
 
     def loss(logarithms: np.ndarray) -> float:
-        return -float(np.mean([sample.score(_of(logarithms)) for sample in samples]))
+        tried = _of(logarithms)
+        return -float(np.mean([np.mean([sample.score(tried) for sample in run]) for run in samples]))
 
     found = [optimize.minimize(loss, np.log(start), method="Nelder-Mead") for start in _STARTS]
     chosen = _of(min(found, key=lambda each: float(each.fun)).x)
-    return chosen, np.mean([sample.coverage(chosen) for sample in samples], axis=0).tolist()
+    return chosen, [np.mean([each.coverage(chosen) for each in run], axis=0).tolist() for run in samples]
 
 
 def _of(logarithms: np.ndarray) -> Uncertainty:

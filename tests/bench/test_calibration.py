@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from blinddps_sci import cli
-from blinddps_sci.bench import calibration
+from blinddps_sci.bench import calibration, calibration_table
 from blinddps_sci.bench.calibration import run_calibration
 from blinddps_sci.bench.calibration_counts import (
     LEVELS,
@@ -24,6 +24,8 @@ from blinddps_sci.bench.calibration_fit import fit_uncertainty
 from blinddps_sci.bench.calibration_table import draw_calibration, format_calibration, summarise_calibration
 from blinddps_sci.engine.uncertainty import Uncertainty
 from blinddps_sci.errors import ConfigError, OutputError
+from blinddps_sci.priors import card
+from blinddps_sci.priors.registry import load_prior
 
 SIDE, DRAWS = 120, 6
 
@@ -101,7 +103,7 @@ def row_of(seed: int, right: Uncertainty) -> dict[str, object]:
 @pytest.mark.parametrize("tail", [None, 2.5])
 def test_the_fit_covers_what_it_was_fitted_to(tail: float | None) -> None:
     right = Uncertainty(1.5, 0.8, tail)
-    found, reached = fit_uncertainty([row_of(seed, right) for seed in range(8)])
+    found, (reached,) = fit_uncertainty([[row_of(seed, right) for seed in range(8)]])
     np.testing.assert_allclose(reached, [0.68, 0.95], atol=0.02)
     np.testing.assert_allclose(found.half_width(0.95), right.half_width(0.95), rtol=0.1)
     other = row_of(99, right)["pixels"]
@@ -109,6 +111,15 @@ def test_the_fit_covers_what_it_was_fitted_to(tail: float | None) -> None:
     ratio = np.abs(other["error"]) / np.sqrt(variance)
     assert np.mean(ratio < 1) == pytest.approx(0.68, abs=0.06)
     assert np.mean(ratio < found.half_width(0.95)) == pytest.approx(0.95, abs=0.03)
+
+
+def test_a_long_run_counts_no_more_than_a_short_one() -> None:
+    narrow, wide = Uncertainty(1.0, 0.0, 2.5), Uncertainty(3.0, 0.0, 2.5)
+    short, long = ([row_of(seed, of) for seed in range(n)] for of, n in ((narrow, 4), (wide, 40)))
+    found, reached = fit_uncertainty([short, long])
+    alone, _ = fit_uncertainty([long[:4], short])
+    assert found.scale == pytest.approx(alone.scale, rel=0.1)
+    assert reached[0][0] > 0.68 > reached[1][0]
 
 
 @pytest.fixture
@@ -158,7 +169,63 @@ def test_rows_are_written_as_they_come_and_gone_on_from(
     draw_calibration([rows[1]], tmp_path / "known.png")
 
 
+@pytest.fixture
+def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of a run on held-out images, and let nothing be restored or written."""
+    held_out = {
+        "held_out": True, "size": 64, "seed": 0, "quality": "fast", "steps": 12, "chains": None,
+        "samples": None,
+        **{name: load_prior("shipped", name)[1].sha256 for name in ("image", "kernel")},
+    }  # fmt: skip
+    needed = dict.fromkeys(("counts", "frequencies", "fluxes", "z"), 0)
+    rows = [
+        {"case": seed, "method": method, **needed, **row_of(seed, Uncertainty(1.0, 0.0, 2.5))}
+        for seed in range(3)
+        for method in ("blind", "known")
+    ]
+    for row in rows:
+        row["pixels"] = {name: values.tolist() for name, values in row["pixels"].items()}
+    file = tmp_path / "fast.json"
+    file.write_text(json.dumps({"settings": held_out, "rows": rows}))
+    monkeypatch.setattr(calibration, "run_calibration", lambda **given: rows)
+    monkeypatch.setattr(calibration_table, "format_calibration", lambda rows: "")
+    monkeypatch.setattr(card, "write_notes", lambda card, path, **notes: notes["uncertainty"])
+    return file
+
+
+FIT = ["bench", "calibration", "--held-out", "--fit", "--data", ".", "--fit-with"]
+
+
+def test_a_fit_may_be_to_two_presets_and_says_so(run_file: Path, capsys) -> None:
+    assert cli.main([*FIT, str(run_file)]) == 0
+    out = capsys.readouterr().out
+    assert "--cases 12 --size 96 --seed 0 --quality default; together with blinddps bench" in out
+    assert "--cases 3 --size 64 --seed 0 --quality fast --steps 12" in out
+    assert out.count("% of the pixels are in the intervals") == 2
+    assert ", and " in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"held_out": False}, "was not made of held-out images"),
+        ({"image": "another"}, "was not made of held-out images with the shipped weights"),
+        (None, "holds no rows"),
+    ],
+)
+def test_rows_that_must_not_be_fitted_to_are_refused(
+    run_file: Path, change: dict[str, object] | None, message: str, capsys
+) -> None:
+    stored = json.loads(run_file.read_text())
+    settings = {} if change is None else {**stored["settings"], **change}
+    run_file.write_text(json.dumps({**stored, "settings": settings}))
+    assert cli.main([*FIT, str(run_file)]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_what_is_reported_on_is_not_fitted(capsys) -> None:
+    assert cli.main(["bench", "calibration", "--fit-with", "x.json"]) == 1
+    assert "--fit-with needs --fit" in capsys.readouterr().err
     assert cli.main(["bench", "calibration", "--fit"]) == 1
     assert "--fit needs --held-out" in capsys.readouterr().err
     assert cli.main(["bench", "calibration", "--held-out"]) == 1
