@@ -16,6 +16,7 @@ _WHERE = {
     "Dps": "blinddps_sci.sampling.dps",
     "Posterior": "blinddps_sci.sampling.posterior",
     "RestoreConfig": "blinddps_sci.engine.config",
+    "Split": "blinddps_sci.sampling.split",
     "Stream": "blinddps_sci.sampling.noise",
     "Unknown": "blinddps_sci.sampling.unknown",
     "load_prior": "blinddps_sci.priors.registry",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from blinddps_sci.sampling.noise import Stream as Stream
     from blinddps_sci.sampling.posterior import Posterior as Posterior
     from blinddps_sci.sampling.sample import sample as sample
+    from blinddps_sci.sampling.split import Split as Split
     from blinddps_sci.sampling.unknown import Unknown as Unknown
     from blinddps_sci.simulate.burst import simulate_burst as simulate_burst
 
