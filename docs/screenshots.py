@@ -95,7 +95,7 @@ def preview(cache: Path) -> None:
     corners = [[80, 140], [80, 331], [271, 331], [271, 140]]
     viewer.add_shapes(corners, name="region", face_color="#0000", edge_color="#ffb000", edge_width=2)
     panel.input.region_box.setCurrentText("region")
-    viewer.camera.center, viewer.camera.zoom = (176, 236), 2.4
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (176, 236), 2.4
     spin(until=lambda: "Preview" in panel.controls.estimate.text())
     clicked = time.monotonic()
     panel.controls.preview.click()

@@ -76,7 +76,6 @@ class Controller:
         from blinddps_sci.engine.pace import projected_seconds
         from blinddps_sci.engine.restore import prepare_restore
 
-        self._quiet.clear()
         part = part_of(request.layer, {}, request.region)
         job = prepare_restore(part, dict(request.options))
         folder = next(each for each in request.output.absolute().parents if each.is_dir())
@@ -160,6 +159,10 @@ class Controller:
         """
         if request.layer.path is None:
             write_input(request.layer.source, request.input, request.region)
+
+    def start_measuring(self) -> None:
+        """Let estimates measure this machine's pace again."""
+        self._quiet.clear()
 
     def stop_measuring(self) -> None:
         """Let an estimate that is made in another thread end soon, without the pace."""

@@ -6,6 +6,7 @@ It reads the store that the selected layer was made from, so that any layer of a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -35,8 +36,9 @@ __all__ = ["PsfPanel"]
 _HINT = "Select a layer of a result\nand click on the image."
 _MARK = "#ffb000"
 _DRAG = 4.0
-_UNREADABLE = (BlindDpsError, OSError, ValueError, KeyError)
+_UNREADABLE = (BlindDpsError, OSError, ValueError, LookupError)
 _AXES = {"t": "frame", "c": "channel", "z": "slice"}
+_FEATURES = {"FWHM": "fwhm", "ellipticity": "ellipticity", "chi-squared": "chi2"}
 
 
 class PsfPanel(QWidget):
@@ -62,6 +64,10 @@ class PsfPanel(QWidget):
         self.row, self.column = QSpinBox(), QSpinBox()
         self.stretch = QComboBox()
         self.stretch.addItems(STRETCHES)
+        self.feature = QComboBox()
+        self.feature.addItems(_FEATURES)
+        self.feature.setToolTip("What the points of the PSF nodes are coloured by, from dark to light")
+        self.limits = QLabel()
         self.text = QLabel(_HINT)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.sliders: dict[str, QSlider] = {}
@@ -79,6 +85,7 @@ class PsfPanel(QWidget):
         for box in (self.row, self.column):
             box.valueChanged.connect(self._later.start)
         self.stretch.currentTextChanged.connect(self._later.start)
+        self.feature.currentTextChanged.connect(self._colour_nodes)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
@@ -87,6 +94,10 @@ class PsfPanel(QWidget):
             top.addWidget(box, stretch=1)
         scale = QFormLayout()
         scale.addRow("scale", self.stretch)
+        colours = QHBoxLayout()
+        colours.addWidget(self.feature)
+        colours.addWidget(self.limits, stretch=1)
+        scale.addRow("nodes by", colours)
         layout = QVBoxLayout(self)
         for part in (top, self._planes, scale):
             layout.addLayout(part)
@@ -137,12 +148,15 @@ class PsfPanel(QWidget):
         from blinddps_sci import open_result
 
         path = layer.metadata["path"]
-        if self._space is not None and self._space.path == path:
+        if self._space is not None and all(
+            self._space.metadata[key] == layer.metadata.get(key) for key in ("path", "fingerprint")
+        ):
             self._layer = layer
+            self._colour_nodes()
             return
         try:
             store = open_result(path)
-            self._space = space_of(store)
+            self._space = self._placed(space_of(store))
         except _UNREADABLE as error:
             _complain(path, error)
             return
@@ -161,6 +175,7 @@ class PsfPanel(QWidget):
                 self.sliders[dim] = slider
                 self._planes.addRow(_AXES[dim], slider)
         self._on_dims()
+        self._colour_nodes()
         self._later.start()
 
     def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
@@ -205,6 +220,38 @@ class PsfPanel(QWidget):
                 point = self._space.origin[dim] + index * self._space.scale[dim]
                 self._viewer.dims.set_point(axis, point)
         self._later.start()
+
+    def _own_layers(self, space: ResultSpace) -> list[Any]:
+        """Return the viewer's layers of a result."""
+        return [layer for layer in self._viewer.layers if layer.metadata.get("path") == space.path]
+
+    def _placed(self, space: ResultSpace) -> ResultSpace:
+        """Return a result's space with planes where the viewer has them; a store knows no steps in time."""
+        for layer in self._own_layers(space):
+            if layer.ndim == len(space.sizes):
+                scale, origin = (
+                    {dim: float(value) for dim, value in zip(space.plane_dims, values, strict=False)}
+                    for values in (layer.scale, layer.translate)
+                )
+                return replace(space, scale={**space.scale, **scale}, origin={**space.origin, **origin})
+        return space
+
+    def _colour_nodes(self, text: str = "") -> None:
+        """Colour the points at the nodes by what is chosen, and say from which value to which."""
+        import numpy as np
+
+        if self._space is None:
+            return
+        name = _FEATURES[self.feature.currentText()]
+        for layer in self._own_layers(self._space):
+            if layer._type_string == "points" and name in layer.features:
+                values = layer.features[name].to_numpy()
+                known = values[np.isfinite(values)]
+                low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+                layer.face_color = name
+                layer.face_contrast_limits = (low, high if high > low else low + 1.0)
+                layer.refresh_colors(update_color_mapping=False)
+                self.limits.setText(f"{low:.2f} to {high:.2f}")
 
     def _show_psf(self) -> None:
         """Read, describe, draw and mark the chosen tile."""

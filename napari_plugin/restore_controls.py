@@ -128,6 +128,11 @@ class Controls(QWidget):
         left = "" if news.left is None else f", {duration_text(news.left)} left"
         self.say(f"{round(100 * news.part)} % · {_PHASES[news.phase]}{unit}{step}{left}")
 
+    def show_estimate_begun(self) -> None:
+        """Say that an estimate is made, unless an earlier one is shown."""
+        if "<b>" not in self.estimate.text():
+            self.estimate.setText("Estimating…")
+
     def show_estimate(self, found: Estimate | str, preview: tuple[int, int] | None) -> None:
         """Show what a run and a preview would take, or why there would be none."""
         if isinstance(found, str):

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from blinddps_sci.errors import BlindDpsError, InputError
 from napari_plugin.controller import PREVIEW_LARGEST, PREVIEW_SIDE
 from napari_plugin.placement import axes_of, full_resolution
-from napari_plugin.region import Region, middle_of, region_of_rectangle, region_of_view
+from napari_plugin.region import Region, middle_of, region_of_rectangle, region_of_view, sides
 from napari_plugin.restore_form import add_row, choice_box, narrow_form
 
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ class InputChoice(QWidget):
     def __init__(self, viewer: napari.Viewer, changed: Callable[[], None]) -> None:
         super().__init__()
         self._viewer, self._changed = viewer, changed
+        self._picked: Any = None
+        self._shapes: Any = None
+        self._seen: tuple[int, int] | None = None
         self.layer_box = choice_box(changed, "Image layer to restore")
         self.region_box = choice_box(
-            changed, "All of it, what the window shows, or a rectangle in a Shapes layer (--region)"
+            self._on_region, "All of it, what the window shows, or a rectangle in a Shapes layer (--region)"
         )
         self.plane_boxes: dict[str, QComboBox] = {}
         self._form = narrow_form()
@@ -52,11 +55,8 @@ class InputChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        self._events = viewer.layers.events
-        for event in (self._events.inserted, self._events.removed, self._events.renamed):
-            event.connect(self._list_layers)
         self.layer_box.currentTextChanged.connect(lambda _: self._show_planes())
-        self._list_layers()
+        self.listen()
 
     def layer(self) -> Any:
         """Return the chosen layer.
@@ -112,24 +112,67 @@ class InputChoice(QWidget):
             return middle_of(region, PREVIEW_LARGEST)
         return middle_of(region_of_view(self.layer()), PREVIEW_SIDE)
 
+    def listen(self) -> None:
+        """Follow the viewer's layers, the chosen rectangle and the view."""
+        layers, camera = self._viewer.layers.events, self._viewer.scene.camera.events
+        for event in (layers.inserted, layers.removed, layers.renamed):
+            event.connect(self._list_layers)
+        for event in (camera.zoom, camera.center):
+            event.connect(self._on_view)
+        self._list_layers()
+
     def stop_listening(self) -> None:
-        """Hear no more of the viewer's layers."""
-        for event in (self._events.inserted, self._events.removed, self._events.renamed):
+        """Hear no more of the viewer."""
+        layers, camera = self._viewer.layers.events, self._viewer.scene.camera.events
+        for event in (layers.inserted, layers.removed, layers.renamed):
             event.disconnect(self._list_layers)
+        for event in (camera.zoom, camera.center):
+            event.disconnect(self._on_view)
+        self._follow_shapes(None)
+
+    def _on_region(self) -> None:
+        """Follow the layer of the rectangle that is chosen."""
+        text = self.region_box.currentText()
+        drawn = text not in (_WHOLE, _VIEW) and text in self._viewer.layers
+        self._follow_shapes(self._viewer.layers[text] if drawn else None)
+        self._changed()
+
+    def _follow_shapes(self, layer: Any) -> None:
+        if layer is self._shapes:
+            return
+        if self._shapes is not None:
+            self._shapes.events.data.disconnect(self._on_shape)
+        if layer is not None:
+            layer.events.data.connect(self._on_shape)
+        self._shapes = layer
+
+    def _on_shape(self, event: Any = None) -> None:
+        self._changed()
+
+    def _on_view(self, event: Any = None) -> None:
+        """Tell of a view that is restored, or in which a preview has another size."""
+        try:
+            seen = sides(self.preview_region())
+        except BlindDpsError:
+            seen = None
+        if seen != self._seen or self.region_box.currentText() == _VIEW:
+            self._seen = seen
+            self._changed()
 
     def _list_layers(self, event: Any = None) -> None:
         kinds = {layer.name: layer._type_string for layer in self._viewer.layers}
         images = [name for name, kind in kinds.items() if kind == "image"]
         shapes = [name for name, kind in kinds.items() if kind == "shapes"]
-        _refill(self.layer_box, images)
-        _refill(self.region_box, [_WHOLE, _VIEW, *shapes])
+        _refill(self.layer_box, images, self._picked)
+        _refill(self.region_box, [_WHOLE, _VIEW, *shapes], self._shapes)
         self._show_planes()
-        self._changed()
+        self._on_region()
 
     def _show_planes(self) -> None:
         """Show a choice for each axis that the layer has."""
+        self._picked = None
         try:
-            layer = self.layer()
+            layer = self._picked = self.layer()
             sizes = dict(zip(axes_of(layer), full_resolution(layer).shape, strict=True))
         except BlindDpsError:
             sizes = {}
@@ -137,9 +180,9 @@ class InputChoice(QWidget):
             self._form.setRowVisible(box, sizes.get(dim, 1) > 1)
 
 
-def _refill(box: QComboBox, names: list[str]) -> None:
-    """List other names and keep the choice if it is still there."""
-    before = box.currentText()
+def _refill(box: QComboBox, names: list[str], chosen: Any) -> None:
+    """List other names and keep the choice, whatever its layer is called now, if it is still there."""
+    before = box.currentText() if chosen is None else chosen.name
     box.blockSignals(True)
     box.clear()
     box.addItems(names)

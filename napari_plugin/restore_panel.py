@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from blinddps_sci.errors import BlindDpsError
+from blinddps_sci.errors import BlindDpsError, ConfigError
 from napari_plugin.command import Request, changed_options, free_output
 from napari_plugin.controller import Controller, Estimate, is_resumable
 from napari_plugin.layer_source import CALIBRATION, likely_path, source_of
@@ -59,6 +59,10 @@ class _Asked:
         BlindDpsError
             If it makes no sense; the message says why.
         """
+        if self.output.suffix != ".zarr":
+            raise ConfigError(
+                f"{self.output.name} is no NAME.zarr: a run fills a store; save its layers afterwards"
+            )
         options = changed_options(self.values)
         calibration = {name: options.pop(name) for name in CALIBRATION if name in options}
         source = source_of(self.layer, self.chosen, calibration)
@@ -82,7 +86,7 @@ class RestorePanel(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._controller = Controller()
-        self._complete = self._estimating = self._outdated = self._docked = False
+        self._complete = self._estimating = self._outdated = self._docked = self._suggested = False
         self._targets: dict[Path, Target] = {}
         self._estimate_soon = QTimer(self)
         self._estimate_soon.setSingleShot(True)
@@ -91,7 +95,7 @@ class RestorePanel(QWidget):
         self.input = InputChoice(napari_viewer, self._changed)
         self.form, self.output = RestoreForm(self._changed), Output(self._changed)
         self.controls = Controls()
-        self.session = Session(napari_viewer, self.controls, self._changed, self)
+        self.session = Session(napari_viewer, self.controls, self._ended, self)
         self._complete = True
         self._lay_out()
         self.form.estimate_noise.clicked.connect(self._measure_noise)
@@ -106,11 +110,17 @@ class RestorePanel(QWidget):
         self._changed()
 
     def event(self, event: QEvent | None) -> bool:
-        """Stop when the panel is closed: it is taken out of its dock then."""
+        """Stop and be quiet when the panel is closed: it is taken out of its dock then."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
+                self._complete = False
+                self._estimate_soon.stop()
+                self.input.stop_listening()
                 self.session.cancel()
                 self._controller.stop_measuring()
+            elif not self._docked and not self._complete:  # it is shown again
+                self._complete = True
+                self.input.listen()
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
@@ -191,7 +201,7 @@ class RestorePanel(QWidget):
 
     def _estimate(self) -> None:
         """Find out what a run would take."""
-        if self.session.busy:
+        if self.session.busy or not self._complete:
             return
         if self._estimating:
             self._outdated = True
@@ -202,6 +212,8 @@ class RestorePanel(QWidget):
             self.controls.show_estimate(str(error), None)
             return
         self._estimating, self._outdated = True, False
+        self.controls.show_estimate_begun()
+        self._controller.start_measuring()
 
         def work() -> tuple[Estimate, tuple[int, int]]:
             found = self._controller.estimate(asked.request(), asked.shown, asked.preview)
@@ -269,10 +281,19 @@ class RestorePanel(QWidget):
 
     def _start(self, work: Any, target: Target, output: Path | None = None) -> None:
         if output is not None:
+            self._suggested = self._suggested or not self.output.chosen
             self.output.line.setText(str(output))  # what is suggested would be another one next time
         self._estimate_soon.stop()
         self.session.start(work, target, output)
         self._allow()
+
+    def _ended(self) -> None:
+        """Suggest a name again for another run, if the last one took what was suggested and is complete."""
+        path = self.output.path
+        if self._suggested and path is not None and path.is_dir() and not is_resumable(path):
+            self._suggested = False
+            self.output.line.clear()
+        self._changed()
 
     def _cancel(self) -> None:
         self.session.cancel()

@@ -11,7 +11,17 @@ from qtpy.QtCore import QObject
 
 from napari_plugin.live_layers import LiveLayers
 from napari_plugin.restore_controls import Controls
-from napari_plugin.running import Advanced, Began, Failed, Finished, News, Running, UnitDone, UnitSeen
+from napari_plugin.running import (
+    Advanced,
+    Began,
+    Failed,
+    Finished,
+    News,
+    Running,
+    UnitDone,
+    UnitSeen,
+    line_of,
+)
 from napari_plugin.words import duration_text
 from napari_plugin.workers import notify_error, start_run
 
@@ -72,6 +82,7 @@ class Session(QObject):
         self._viewer, self._controls, self._ended = viewer, controls, ended
         self._running: Running | None = None
         self._live: LiveLayers | None = None
+        self._kept: LiveLayers | None = None
         self._preview: Any = None
         self._target = Target("")
         self._output: Path | None = None
@@ -93,8 +104,9 @@ class Session(QObject):
         output : Path, optional
             The store that is filled.
         """
-        if self._live is not None:
-            self._live.remove()
+        if output is not None and self._kept is not None:
+            self._kept.remove()
+            self._kept = None
         self._target, self._output, self._live, self._preview = target, output, None, None
         self._running = Running(work, output)
         self._controls.show_progress(None)
@@ -112,9 +124,7 @@ class Session(QObject):
             self._controls.show_progress(news)
         elif isinstance(news, Began):
             if news.store is not None:
-                self._live = LiveLayers(
-                    self._viewer, news.store, self._target.place, self._target.contrast, self
-                )
+                self._begin(news.store)
         elif isinstance(news, UnitDone | UnitSeen):
             if self._live is not None:
                 self._live.hear(news)
@@ -123,11 +133,27 @@ class Session(QObject):
         else:
             self._end(news)
 
+    def _begin(self, path: Path) -> None:
+        """Show what a store becomes, in place of what it was."""
+        for layer in [layer for layer in self._viewer.layers if layer.metadata.get("path") == str(path)]:
+            self._viewer.layers.remove(layer)
+        place = self._target.place
+        if self._target.placement is None:
+            from blinddps_sci import open_result
+            from napari_plugin.result_space import space_of
+
+            place = space_of(open_result(path)).options
+        self._live = LiveLayers(self._viewer, path, place, self._target.contrast, self)
+
     def _end(self, news: News) -> None:
         self._running = None
         self._controls.show_progress(None)
         if isinstance(news, Finished):
-            self._controls.say(self._show(news))
+            try:
+                self._controls.say(self._show(news))
+            except Exception as error:  # the run is done; what cannot be shown must not lock the panel
+                self._controls.say("Done, but it cannot be shown.")
+                notify_error(line_of(error))
         elif isinstance(news, Failed):
             self._controls.say("Failed.")
             notify_error(news.message)
@@ -142,6 +168,7 @@ class Session(QObject):
         """Keep what is done of a run, and nothing of a preview, whose estimate was on its way."""
         if self._live is not None:
             self._live.settle()
+            self._kept = self._live
         if self._preview is not None and self._preview in self._viewer.layers:
             self._viewer.layers.remove(self._preview)
 

@@ -68,10 +68,13 @@ def _image(
     """One image with its pyramid, and the contrast of pixels spread over it."""
     import dask.array as da
     import numpy as np
+    from dask.base import tokenize
 
     from_zarr: Any = da.from_zarr
     stored = [store.array(path) for path in _stored_levels(store, variable)]
-    levels = [from_zarr(array, chunks=array.chunks) for array in stored]
+    # napari keeps what it has read by Dask's names, which would be those of a store that was replaced.
+    state = tokenize(space.path, space.metadata["fingerprint"], store.status)
+    levels = [from_zarr(array, chunks=array.chunks, name=f"{state}-{array.path}") for array in stored]
     # A run at work has no pyramid yet.
     while max(levels[-1].shape[-2:]) > _OVERVIEW:
         levels.append(levels[-1][..., ::2, ::2])

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any
 
 import dask
 from dask.base import annotate, get_annotations
-from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, span, wait
+from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, span
 
 from blinddps_sci.engine.agenda import Agenda, Task
 from blinddps_sci.engine.devices import gpus_for, pinned_nanny
@@ -111,7 +111,8 @@ def local_cluster(workers: int, *, device: str = "auto", dashboard: str | None =
             host="127.0.0.1",
             worker_class=partial(pinned_nanny, gpus_for(workers, device)),
         ) as cluster,
-        Client(cluster) as client,
+        # Arrays of others in this process, such as what a viewer shows, are not computed here.
+        Client(cluster, set_as_default=False) as client,
     ):
         client.register_plugin(_Uninterrupted())
         yield client
@@ -127,7 +128,7 @@ def connected(address: str, timeout: float = 30.0) -> Iterator[Client]:
         If nothing answers there.
     """
     try:
-        client = Client(address, timeout=timeout)
+        client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"no Dask scheduler answers at {address} ({error}); start one, or use --workers"
@@ -168,6 +169,7 @@ class _Flight:
     late: set[Future[Any]] = field(default_factory=set)
     seconds: dict[Phase, float] = field(default_factory=dict)
     span: dict[str, Any] = field(default_factory=_annotations_of_a_span)
+    news: threading.Event = field(default_factory=threading.Event)
     workers: int = 1
     counted: float = -math.inf
 
@@ -204,12 +206,13 @@ class _Flight:
         with annotate(**self.span):
             future = self.client.submit(_work_on, self.work, place, tasks, key=key, pure=False)
         self.tasks[future] = tasks
+        future.add_done_callback(lambda _: self.news.set())
 
     def landed(self) -> list[Future[Any]]:
         """Return futures that ended, after a while none."""
-        # A future that we have cancelled is an outcome as any other.
-        with suppress(TimeoutError, CancelledError):
-            wait(list(self.tasks), timeout=_LOOK, return_when="FIRST_COMPLETED")
+        # Dask's own `wait` would need this client to be that of the whole process.
+        self.news.wait(_LOOK)
+        self.news.clear()
         return [future for future in self.tasks if future.done()]
 
     def outcomes(self, future: Future[Any]) -> list[Outcome]:

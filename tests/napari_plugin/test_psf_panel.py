@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def result(tmp_path: Path) -> Callable[..., ResultStore]:
             dims=("y", "x"),
             frames=frames,
             kernel_size=16,
+            attrs={"fingerprint": name},
             **nodes,
             **tilts,
         )
@@ -144,6 +146,46 @@ def test_frames_of_a_burst_follow_the_viewer_and_lead_it(window: Any, result: An
     panel.sliders["t"].setValue(1)
     qtbot.waitUntil(lambda: panel.psf.plane == (1,))
     assert viewer.dims.current_step[0] == 1
+
+
+def test_frames_are_found_where_the_viewer_has_them(window: Any, result: Any, qtbot: Any) -> None:
+    viewer, panel = window(result("burst", frames=3))
+    for layer in viewer.layers:
+        if layer.ndim == 3:  # as those of an input with a step of a minute, which begins at another time
+            layer.scale, layer.translate = (60.0, *layer.scale[1:]), (600.0, *layer.translate[1:])
+    panel.hide()
+    panel._space = None
+    panel.show()
+    viewer.dims.set_point(0, 720.0)
+    qtbot.waitUntil(lambda: panel.psf.plane == (2,))
+    panel.sliders["t"].setValue(1)
+    qtbot.waitUntil(lambda: panel.psf.plane == (1,))
+    assert viewer.dims.point[0] == 660.0
+
+
+def test_nodes_are_coloured_by_what_is_chosen(window: Any, result: Any, qtbot: Any) -> None:
+    viewer, panel = window(result())
+    nodes = viewer.layers["cells PSF nodes"]
+    values = nodes.features["chi2"].to_numpy()
+    panel.feature.setCurrentText("chi-squared")
+    assert nodes.face_contrast_limits == pytest.approx((values.min(), values.max()))
+    brightness = nodes.face_color[:, :3].sum(axis=1)
+    assert brightness[values.argmax()] > brightness[values.argmin()] + 0.5
+    assert panel.limits.text() == f"{values.min():.2f} to {values.max():.2f}"
+
+
+def test_a_store_that_was_replaced_is_read_anew(window: Any, result: Any, qtbot: Any) -> None:
+    from napari.layers import Layer
+
+    viewer, panel = window(result())
+    store = result("burst", frames=3)
+    old = viewer.layers["cells restored"].metadata["path"]
+    shutil.rmtree(old)
+    store.path.rename(old)
+    viewer.layers.clear()
+    for layer in read_result(old):
+        viewer.add_layer(Layer.create(*layer))
+    qtbot.waitUntil(lambda: panel.psf.plane == (0,), timeout=20000)
 
 
 def test_another_result_is_turned_to_when_it_is_selected(window: Any, result: Any, qtbot: Any) -> None:

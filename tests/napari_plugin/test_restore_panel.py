@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 
@@ -173,6 +174,31 @@ def test_a_scheduler_that_runs_already_does_the_work(open_panel, qtbot, errors, 
     assert np.isfinite(np.asarray(panel.viewer.layers["out restored"].data)).all()
 
 
+def test_a_scheduler_of_a_run_does_not_compute_what_the_viewer_shows(open_panel, qtbot, errors) -> None:
+    with local_cluster(1, device="cpu") as client:
+        panel = open_panel(texture(48, 64), options=SMALL | {"scheduler": client.scheduler.address})
+        click(qtbot, panel.controls.run)
+        schedulers = set()
+        while panel.session.busy:
+            qtbot.wait(20)
+            schedulers.add(dask.config.get("scheduler", None))
+    assert errors == []
+    assert schedulers == {None}
+
+
+def test_another_run_has_another_name(open_panel, qtbot, errors, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    panel = open_panel(texture(48, 64))
+    panel.output.line.clear()
+    first = panel.output.path
+    click(qtbot, panel.controls.run)
+    finish(qtbot, panel)
+    assert errors == []
+    assert first.is_dir()
+    assert not panel.output.chosen
+    assert panel.output.path == first.with_name("cells-restored-2.zarr")
+
+
 def test_cancel_stops_within_a_step_and_resume_goes_on(open_panel, qtbot, errors, tmp_path) -> None:
     panel = open_panel(texture(96, 96))
     click(qtbot, panel.controls.run)
@@ -189,13 +215,37 @@ def test_cancel_stops_within_a_step_and_resume_goes_on(open_panel, qtbot, errors
     kept = np.asarray(store.array("scale0/image")[:])
     np.testing.assert_array_equal(live, kept)  # finished tiles, and nothing else
     assert np.isnan(kept).any()
+    click(qtbot, panel.controls.preview)
+    finish(qtbot, panel)
+    assert "out restored (running)" in names(panel)  # a preview is something else
     click(qtbot, panel.controls.resume)
     finish(qtbot, panel)
     assert errors == []
+    assert not [name for name in names(panel) if "running" in name]
     restored = panel.viewer.layers["out restored"]
     np.testing.assert_array_equal(np.asarray(restored.data)[~np.isnan(kept)], kept[~np.isnan(kept)])
     np.testing.assert_allclose(restored.translate, (10, 20))
     assert not panel.controls.resume.isEnabled()
+
+
+def test_a_run_of_an_earlier_session_lies_where_its_store_says(open_panel, qtbot, errors) -> None:
+    panel = open_panel(texture(96, 96))
+    click(qtbot, panel.controls.run)
+    qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
+    click(qtbot, panel.controls.cancel)
+    finish(qtbot, panel)
+    viewer = panel.viewer
+    viewer.window.remove_dock_widget(panel)
+    viewer.layers.clear()
+    again = RestorePanel(viewer)
+    viewer.window.add_dock_widget(again, name="Restore again", area="right")
+    again.output.line.setText(panel.output.line.text())
+    click(qtbot, again.controls.resume)
+    qtbot.waitUntil(lambda: "out restored (running)" in [layer.name for layer in viewer.layers], timeout=LONG)
+    np.testing.assert_allclose(viewer.layers["out restored (running)"].scale, (0.5, 0.5))
+    finish(qtbot, again)
+    assert errors == []
+    np.testing.assert_allclose(viewer.layers["out restored"].scale, (0.5, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -279,6 +329,60 @@ def test_layers_planes_and_shapes_are_followed(open_panel, qtbot) -> None:
     assert panel.input.chosen() == {"z": 2}
     viewer.layers.clear()
     assert not panel.controls.run.isEnabled()
+
+
+def test_the_estimate_follows_the_rectangle(open_panel, qtbot) -> None:
+    panel = open_panel(texture(48, 64))
+    shapes = panel.viewer.add_shapes(name="box", ndim=2, scale=(0.5, 0.5), translate=(10, 20))
+    panel.input.region_box.setCurrentText("box")
+    qtbot.waitUntil(lambda: "holds no shape" in panel.controls.estimate.text(), timeout=LONG)
+    shapes.add_rectangles([[8, 16], [39, 47]])
+    qtbot.waitUntil(lambda: "32 × 32 px" in panel.controls.estimate.text(), timeout=LONG)
+    shapes.data = [np.array([[8, 16], [8, 31], [39, 31], [39, 16]])]
+    qtbot.waitUntil(lambda: "32 × 16 px" in panel.controls.estimate.text(), timeout=LONG)
+
+
+def test_a_layer_that_is_renamed_stays_chosen(open_panel) -> None:
+    panel = open_panel(texture(48, 64))
+    panel.viewer.add_image(np.zeros((20, 30)), name="other")
+    panel.viewer.layers["cells"].name = "nuclei"
+    assert panel.input.layer() is panel.viewer.layers["nuclei"]
+    assert panel.input.layer_box.currentText() == "nuclei"
+
+
+def test_an_output_that_is_no_store_is_refused_beforehand(open_panel, qtbot, errors, tmp_path) -> None:
+    panel = open_panel(texture(48, 64))
+    panel.output.line.setText(str(tmp_path / "out.fits"))
+    qtbot.waitUntil(lambda: "out.fits is no NAME.zarr" in panel.controls.estimate.text(), timeout=LONG)
+    click(qtbot, panel.controls.run)
+    finish(qtbot, panel)
+    assert len(errors) == 1
+    assert "no NAME.zarr" in errors[0]
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_result_that_cannot_be_shown_leaves_the_panel_usable(
+    open_panel, qtbot, errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = open_panel(texture(48, 64))
+    monkeypatch.setattr("napari_plugin.reader.read_result", lambda path: 1 / 0)
+    click(qtbot, panel.controls.run)
+    finish(qtbot, panel)
+    assert errors == ["ZeroDivisionError: division by zero"]
+    assert panel.form.isEnabled()
+    assert panel.controls.run.isEnabled()
+
+
+def test_a_closed_panel_hears_nothing_more(open_panel, qtbot) -> None:
+    panel = open_panel(texture(48, 64))
+    qtbot.waitUntil(lambda: "Preview" in panel.controls.estimate.text(), timeout=LONG)
+    panel.viewer.window.remove_dock_widget(panel)
+    panel.controls.estimate.setText("quiet")
+    panel.viewer.add_image(np.zeros((20, 30)), name="other")
+    panel.viewer.scene.camera.zoom *= 9
+    qtbot.wait(800)  # twice as long as it waits for further changes
+    assert panel.controls.estimate.text() == "quiet"
+    assert panel.input.layer_box.findText("other") == -1
 
 
 def test_turbulence_puts_out_what_does_not_go_with_it_and_shows_its_presets(open_panel) -> None:
