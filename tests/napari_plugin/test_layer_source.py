@@ -67,6 +67,15 @@ def test_a_layer_that_does_not_show_its_file_is_an_array(
     assert source_of(layers.Image(values, metadata={"path": str(tmp_path / "gone.zarr")})).path is None
 
 
+def test_a_layer_that_was_changed_is_not_its_file(tmp_path: Path, values: np.ndarray) -> None:
+    path = write_zarr(tmp_path / "a.zarr", values)
+    layer = layers.Image(values, metadata={"path": str(path)}, axis_labels=("z", "y", "x"))
+    layer.data = values - values.mean()
+    source = source_of(layer)
+    assert source.path is None
+    np.testing.assert_allclose(source.source.values, values - values.mean())
+
+
 def test_an_array_keeps_axes_scale_and_unit_when_it_is_written(tmp_path: Path, values: np.ndarray) -> None:
     layer = layers.Image(
         values,
