@@ -147,6 +147,9 @@ def tilts(cache: Path) -> None:
     viewer, _ = window(PsfPanel, "PSF of a tile")
     viewer.add_image(frames[:6], **options)
     add_result(viewer, cache / "burst.zarr", frames[:6], **BURST)
+    viewer.layers["burst PSF nodes"].visible = False  # the arrows begin there
+    scene = viewer.layers["burst restored"]
+    scene.contrast_limits = tuple(np.percentile(np.asarray(scene.data), (1.0, 99.9)))
     viewer.reset_view()
     viewer.dims.set_current_step(0, 5)
     save(viewer, "tilts")

@@ -67,6 +67,7 @@ class LiveLayers(QObject):
             )
             for name, live in self._images.items()
         }
+        viewer.layers.selection.active = self.layers["image"]
         self._unknown = {"std"} if contrast else {"image", "std"}
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH)

@@ -145,6 +145,7 @@ def test_a_run_fills_layers_and_ends_with_those_of_its_result(open_panel, qtbot,
     assert not panel.form.isEnabled()
     qtbot.waitUntil(lambda: "out restored (running)" in names(panel), timeout=LONG)
     live = panel.viewer.layers["out restored (running)"]
+    assert panel.viewer.layers.selection.active is live
     qtbot.waitUntil(lambda: np.isfinite(live.data).any(), timeout=LONG)
     finish(qtbot, panel)
     assert errors == []
