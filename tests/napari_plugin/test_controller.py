@@ -150,15 +150,18 @@ def test_the_command_does_the_same_bit_for_bit(request_of, tmp_path: Path) -> No
 def test_a_run_is_cancelled_within_a_step_and_goes_on(request_of, tmp_path: Path) -> None:
     request, controller = request_of(), Controller()
     running = Running(partial(controller.run, request), request.output)
-    asked = 0.0
+    asked, heard = 0.0, list[float]()
     for news in running.events():
+        if isinstance(news, Advanced) and not asked:
+            heard.append(time.perf_counter())
         if isinstance(news, UnitDone) and not asked:
             asked = time.perf_counter()
             running.cancel()
         end = news
+    took, step = time.perf_counter() - asked, float(np.diff(heard).max())
+    print(f"cancelled in {1000 * took:.0f} ms; a step takes {1000 * step:.0f} ms at most")
     assert isinstance(end, Stopped)
-    # A step of this problem takes far less than two seconds, beside other tests, too.
-    assert time.perf_counter() - asked < 0.5 + 2.0
+    assert took < step + 0.5
     assert open_result(request.output).status == "running"
     assert is_resumable(request.output)
     news = listen(Running(partial(controller.resume, request.output, {}), request.output))
