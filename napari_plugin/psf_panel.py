@@ -70,11 +70,12 @@ class PsfPanel(QWidget):
         self.limits = QLabel()
         self.text = QLabel(_HINT)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)  # never cut off
         self.sliders: dict[str, QSlider] = {}
         self._planes = QFormLayout()
         canvas_of: Any = FigureCanvasQTAgg
         self.canvas: Any = canvas_of(Figure(figsize=(3.4, 6)))
-        self.canvas.setMinimumSize(300, 460)
+        self.canvas.setMinimumSize(300, 400)
         self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         # Several changes at once, or many from a slider that is dragged, are drawn once.
         self._later = QTimer(self)
