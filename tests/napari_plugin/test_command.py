@@ -51,7 +51,7 @@ def test_an_array_is_restored_from_a_file_beside_the_output() -> None:
 
 def test_a_preview_is_the_same_problem_but_fast_and_here() -> None:
     options = {"prior": "astro", "quality": "best", "steps": 50, "workers": 4, "tile": 128}
-    few = {"steps": 8, "chains": 1, "samples": 2}
+    few = {"steps": 7, "chains": 1, "samples": 2}
     assert preview_options(options) == {"prior": "astro", "quality": "fast", **few, "tile": 128, "unit": 512}
     burst = {"model": "turbulence", "quality": "best", "samples": 4}
     assert preview_options(burst) == {"model": "turbulence", "quality": "fast", "unit": 512}
