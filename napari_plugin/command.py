@@ -19,7 +19,7 @@ __all__ = ["Request", "changed_options", "free_output", "preview_options"]
 
 _PRESET = ("model", "sampler", "quality")
 _PREVIEW = {"steps": 7, "chains": 1, "samples": 2}
-"""Of a preview, which shows the mean of its draws only, instead of those of `fast`: three tenths of its work."""
+"""Of a preview, instead of those of `fast`: it shows the mean of draws only; three tenths of the work."""
 
 _OF_A_RUN = ("workers", "scheduler", "steps", "chains", "samples", "memory_limit", "unit")
 
