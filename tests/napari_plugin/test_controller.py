@@ -12,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 
-from blinddps_sci import open_result
+from blinddps_sci import Axis, open_result, save_image
 from blinddps_sci.cli import main
 from blinddps_sci.engine.pace import measured_pace
 from napari_plugin.command import Request, changed_options
 from napari_plugin.controller import Controller, is_resumable
 from napari_plugin.layer_source import source_of
+from napari_plugin.reader import read_result
 from napari_plugin.running import (
     Advanced,
     Began,
@@ -32,6 +34,8 @@ from napari_plugin.running import (
     UnitDone,
     UnitSeen,
 )
+from napari_plugin.stack_reader import read_stack
+from napari_plugin.writer import write_zarr
 
 layers = pytest.importorskip("napari.layers")
 
@@ -145,6 +149,24 @@ def test_the_command_does_the_same_bit_for_bit(request_of, tmp_path: Path) -> No
     assert len(shards) == 4 * len(images)
     for path in shards:
         assert path.read_bytes() == (other / path.relative_to(request.output)).read_bytes()
+
+
+def test_a_large_file_in_micrometres_is_restored_and_saved_in_micrometres(tmp_path: Path) -> None:
+    large = da.random.default_rng(0).normal(100, 2, (4096, 4096), chunks=512).astype(np.float32)
+    save_image(large, tmp_path / "a.zarr", [Axis(name, 0.65, "micrometer") for name in "yx"])
+    layer = layers.Layer.create(*read_stack(str(tmp_path / "a.zarr"))[0])
+    region = ((1000, 1048), (3000, 3064))
+    request = Request(source_of(layer), changed_options(SMALL), tmp_path / "out.zarr", region)
+    assert request.layer.path == tmp_path / "a.zarr"  # which is not copied
+    news = listen(Running(partial(Controller().run, request), request.output))
+    assert isinstance(news[-1], Finished)
+    restored = read_result(request.output)[0]
+    write_zarr(str(tmp_path / "saved.zarr"), *restored[:2])
+    for values, options, _ in (restored, *read_stack(str(tmp_path / "saved.zarr"))):
+        assert np.asarray(values).shape == (48, 64)
+        assert options["scale"] == pytest.approx([0.65, 0.65])
+        assert list(options["units"]) == ["micrometer", "micrometer"]
+    assert restored[1]["translate"] == pytest.approx([650.0, 1950.0])
 
 
 def test_a_run_is_cancelled_within_a_step_and_goes_on(request_of, tmp_path: Path) -> None:
