@@ -199,9 +199,7 @@ def _draws(
 
 def _best(posterior: Posterior) -> Posterior:
     """Return the draw that fits the data best."""
-    chosen = posterior.chi2[:, 0].argmin().reshape(1)
-    samples = {name: draws[chosen] for name, draws in posterior.samples.items()}
-    return replace(posterior, samples=samples, chi2=posterior.chi2[chosen])
+    return posterior.alone(int(posterior.chi2[:, 0].argmin()))
 
 
 def _outcome(problem: Problem, posterior: Posterior) -> Outcome:

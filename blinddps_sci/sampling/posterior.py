@@ -6,7 +6,7 @@ Averages are taken in physical units, after every map is undone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import torch
@@ -118,6 +118,20 @@ class Posterior:
         """
         draws = self.samples[unknown]
         return draws if len(draws) == 1 else draws + (self.mean(unknown) - draws.mean(dim=0))
+
+    def alone(self, number: int) -> Posterior:
+        """Return one of the draws, from 0, as a posterior of its own."""
+
+        def taken(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value[number : number + 1] for name, value in values.items()}
+
+        return replace(
+            self,
+            samples=taken(self.samples),
+            chi2=self.chi2[number : number + 1],
+            states=taken(self.states),
+            means=taken(self.means),
+        )
 
 
 def concatenate(parts: Sequence[Posterior]) -> Posterior:

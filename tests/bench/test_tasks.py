@@ -14,7 +14,7 @@ from skimage.data import camera
 from skimage.transform import rescale
 
 from blinddps_sci import cli
-from blinddps_sci.bench import TASK_NAMES, tasks
+from blinddps_sci.bench import TASK_NAMES, tasks, tasks_methods
 from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.tasks import parse_tasks, run_tasks, score_task
 from blinddps_sci.bench.tasks_classical import hybrid_input_output
@@ -25,6 +25,7 @@ from blinddps_sci.bench.tasks_table import format_tasks, summarise_tasks
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 from blinddps_sci.metrics import psnr
 from blinddps_sci.sampling.dps import Dps
+from blinddps_sci.sampling.posterior import Posterior
 from blinddps_sci.sampling.split import Split
 
 SIZE = 56
@@ -296,3 +297,19 @@ def test_what_cannot_be_asked_for_is_refused_in_words(pictures: Path) -> None:
     with pytest.raises(InputError, match="lower --size"):
         run_tasks(tasks="box-inpainting", data=pictures, size=512)
     assert cli.main(["bench", "tasks", "--held-out"]) == 1
+
+
+def test_the_best_draw_is_taken_as_it_is_and_not_the_mean_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = posed("phase-retrieval")
+    made: list[Posterior] = []
+
+    def kept(*given: Any) -> Posterior:
+        made.append(draws(*given))
+        return made[-1]
+
+    draws = tasks_methods._draws
+    monkeypatch.setattr(tasks_methods, "_draws", kept)
+    found = Drawn(Split(4), samples=3, best=True)(problem, 0)
+    best = int(made[0].chi2[:, 0].argmin())
+    np.testing.assert_array_equal(found.image, made[0].samples["image"][best, 0, 0].numpy())
+    assert found.chi2 == pytest.approx(float(made[0].chi2[best, 0]))

@@ -51,5 +51,14 @@ def test_parts_are_joined_in_their_order() -> None:
     assert concatenate([parts[1], spoilt]).status is Status.NOT_FINITE
 
 
+def test_one_of_the_draws_knows_nothing_of_the_others() -> None:
+    draws, means = torch.randn(2, 3, 2, 1, 3, 3)
+    chi2 = torch.arange(6.0).reshape(3, 2)
+    one = posterior_of(draws, means, chi2=chi2).alone(1)
+    torch.testing.assert_close(one.samples["image"], draws[1:2])
+    torch.testing.assert_close(one.mean("image"), means[1])
+    torch.testing.assert_close(one.chi2, chi2[1:2])
+
+
 def test_statuses_are_sentences() -> None:
     assert all(status.value.endswith(".") and " " in status.value for status in Status)
