@@ -55,7 +55,7 @@ class InputChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
-        self.layer_box.currentTextChanged.connect(lambda _: self._show_planes())
+        self.layer_box.currentTextChanged.connect(lambda _: self._on_layer())
         self.listen()
 
     def layer(self) -> Any:
@@ -114,21 +114,21 @@ class InputChoice(QWidget):
 
     def listen(self) -> None:
         """Follow the viewer's layers, the chosen rectangle and the view."""
-        layers, camera = self._viewer.layers.events, self._viewer.scene.camera.events
-        for event in (layers.inserted, layers.removed, layers.renamed):
-            event.connect(self._list_layers)
-        for event in (camera.zoom, camera.center):
-            event.connect(self._on_view)
+        for event, heard in self._signals():
+            event.connect(heard)
         self._list_layers()
 
     def stop_listening(self) -> None:
         """Hear no more of the viewer."""
-        layers, camera = self._viewer.layers.events, self._viewer.scene.camera.events
-        for event in (layers.inserted, layers.removed, layers.renamed):
-            event.disconnect(self._list_layers)
-        for event in (camera.zoom, camera.center):
-            event.disconnect(self._on_view)
+        for event, heard in self._signals():
+            event.disconnect(heard)
         self._follow_shapes(None)
+
+    def _signals(self) -> list[tuple[Any, Callable[..., None]]]:
+        """Return what is listened to, and who hears it."""
+        layers, camera = self._viewer.layers.events, self._viewer.scene.camera.events
+        listed = [(event, self._list_layers) for event in (layers.inserted, layers.removed, layers.renamed)]
+        return [*listed, *((event, self._on_view) for event in (camera.zoom, camera.center))]
 
     def _on_region(self) -> None:
         """Follow the layer of the rectangle that is chosen."""
@@ -165,14 +165,19 @@ class InputChoice(QWidget):
         shapes = [name for name, kind in kinds.items() if kind == "shapes"]
         _refill(self.layer_box, images, self._picked)
         _refill(self.region_box, [_WHOLE, _VIEW, *shapes], self._shapes)
-        self._show_planes()
+        self._on_layer()
         self._on_region()
+
+    def _on_layer(self) -> None:
+        """Remember the layer itself, whose name may change."""
+        name = self.layer_box.currentText()
+        self._picked = next((layer for layer in self._viewer.layers if layer.name == name), None)
+        self._show_planes()
 
     def _show_planes(self) -> None:
         """Show a choice for each axis that the layer has."""
-        self._picked = None
         try:
-            layer = self._picked = self.layer()
+            layer = self.layer()
             sizes = dict(zip(axes_of(layer), full_resolution(layer).shape, strict=True))
         except BlindDpsError:
             sizes = {}

@@ -86,7 +86,8 @@ class RestorePanel(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._controller = Controller()
-        self._complete = self._estimating = self._outdated = self._docked = self._suggested = False
+        self._complete = self._estimating = self._outdated = self._docked = False
+        self._suggested: Path | None = None
         self._targets: dict[Path, Target] = {}
         self._estimate_soon = QTimer(self)
         self._estimate_soon.setSingleShot(True)
@@ -281,7 +282,8 @@ class RestorePanel(QWidget):
 
     def _start(self, work: Any, target: Target, output: Path | None = None) -> None:
         if output is not None:
-            self._suggested = self._suggested or not self.output.chosen
+            if not self.output.chosen:
+                self._suggested = output
             self.output.line.setText(str(output))  # what is suggested would be another one next time
         self._estimate_soon.stop()
         self.session.start(work, target, output)
@@ -290,8 +292,8 @@ class RestorePanel(QWidget):
     def _ended(self) -> None:
         """Suggest a name again for another run, if the last one took what was suggested and is complete."""
         path = self.output.path
-        if self._suggested and path is not None and path.is_dir() and not is_resumable(path):
-            self._suggested = False
+        if path is not None and path == self._suggested and path.is_dir() and not is_resumable(path):
+            self._suggested = None
             self.output.line.clear()
         self._changed()
 

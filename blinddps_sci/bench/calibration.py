@@ -6,7 +6,6 @@ run that is stopped goes on from its file.
 
 from __future__ import annotations
 
-import json as json_file
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from blinddps_sci.bench.calibration_counts import (
 )
 from blinddps_sci.bench.calibration_table import draw_calibration, summarise_calibration
 from blinddps_sci.bench.cases import Case, case_settings, cases
-from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
+from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows, read_rows
 from blinddps_sci.bench.score import score_image
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.novelty import novelty_of
@@ -117,15 +116,8 @@ def read_held_out(path: Path) -> tuple[list[Row], dict[str, Any]]:
     InputError
         If the file is damaged, or its rows are of other images or other networks.
     """
-    try:
-        stored = json_file.loads(path.read_text())
-        rows, settings = list(stored["rows"]), dict(stored["settings"])
-        held_out, networks = settings["held_out"], {name: settings[name] for name in _networks()}
-        if not rows or not all(set(_NEEDED) <= row.keys() for row in rows):
-            raise ValueError("a row is not complete")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} holds no rows of `bench calibration` ({error})") from None
-    if not held_out or networks != _networks():
+    rows, settings = read_rows(path, _NEEDED)
+    if not rows or not settings["held_out"] or not _networks().items() <= settings.items():
         raise InputError(f"{path} was not made of held-out images with the shipped weights; make it anew")
     return rows, {**settings, "count": len({row["case"] for row in rows})}
 

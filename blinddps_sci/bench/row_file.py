@@ -12,7 +12,7 @@ import torch
 
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 
-__all__ = ["Row", "check_written", "earlier_rows", "keep_rows", "write_json"]
+__all__ = ["Row", "check_written", "earlier_rows", "keep_rows", "read_rows", "write_json"]
 
 Row = dict[str, Any]
 
@@ -45,15 +45,8 @@ def earlier_rows(path: Path | None, resume: bool, settings: Row, needed: Collect
         raise OutputError(f"{path} exists; give --resume to go on from it, or another name")
     if not path.exists():
         return []
-    try:
-        stored = json.loads(path.read_text())
-        # Files from before there were held-out images do not name the setting.
-        rows, earlier = list(stored["rows"]), {"held_out": False, **stored["settings"]}
-        now = {"held_out": False, **settings}
-        if not all(set(needed) <= row.keys() for row in rows):
-            raise ValueError("a row is not complete")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} holds no rows of a comparison ({error}); give another --json") from None
+    rows, earlier = read_rows(path, needed)
+    now = {"held_out": False, **settings}
     for key in now | earlier:
         if earlier.get(key) != now.get(key):
             raise ConfigError(
@@ -61,6 +54,25 @@ def earlier_rows(path: Path | None, resume: bool, settings: Row, needed: Collect
                 "use the same options, or another --json"
             )
     return rows
+
+
+def read_rows(path: Path, needed: Collection[str]) -> tuple[list[Row], Row]:
+    """Return the rows of a file and its settings.
+
+    Raises
+    ------
+    InputError
+        If it holds no rows that have what is needed.
+    """
+    try:
+        stored = json.loads(path.read_text())
+        # Files from before there were held-out images do not name the setting.
+        rows, settings = list(stored["rows"]), {"held_out": False, **stored["settings"]}
+        if not all(set(needed) <= row.keys() for row in rows):
+            raise ValueError("a row is not complete")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} holds no rows of a comparison ({error}); give another --json") from None
+    return rows, settings
 
 
 def keep_rows(path: Path | None, settings: Row, rows: list[Row], **more: Any) -> None:

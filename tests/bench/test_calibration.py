@@ -210,7 +210,7 @@ def test_a_fit_may_be_to_two_presets_and_says_so(run_file: Path, capsys) -> None
     [
         ({"held_out": False}, "was not made of held-out images"),
         ({"image": "another"}, "was not made of held-out images with the shipped weights"),
-        (None, "holds no rows"),
+        (None, "was not made of held-out images"),
     ],
 )
 def test_rows_that_must_not_be_fitted_to_are_refused(

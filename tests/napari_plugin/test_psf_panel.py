@@ -186,6 +186,8 @@ def test_a_store_that_was_replaced_is_read_anew(window: Any, result: Any, qtbot:
     for layer in read_result(old):
         viewer.add_layer(Layer.create(*layer))
     qtbot.waitUntil(lambda: panel.psf.plane == (0,), timeout=20000)
+    assert set(panel.sliders) == {"t"}  # an axis that the store had not before
+    assert viewer.layers["cells restored"].metadata["fingerprint"] == "burst"
 
 
 def test_another_result_is_turned_to_when_it_is_selected(window: Any, result: Any, qtbot: Any) -> None:

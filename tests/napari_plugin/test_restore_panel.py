@@ -341,6 +341,7 @@ def test_the_estimate_follows_the_rectangle(open_panel, qtbot) -> None:
     qtbot.waitUntil(lambda: "32 × 32 px" in panel.controls.estimate.text(), timeout=LONG)
     shapes.data = [np.array([[8, 16], [8, 31], [39, 31], [39, 16]])]
     qtbot.waitUntil(lambda: "32 × 16 px" in panel.controls.estimate.text(), timeout=LONG)
+    assert panel.input.region() == ((8, 40), (16, 32))
 
 
 def test_a_layer_that_is_renamed_stays_chosen(open_panel) -> None:
