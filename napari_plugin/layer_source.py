@@ -200,7 +200,7 @@ def _labelled(layer: Any, placement: Placement) -> Any:
     coords = {}
     for dim, length in zip(placement.dims, data.shape, strict=True):
         if dim in "zyx" and placement.units[dim] != "pixel":
-            steps = np.arange(length) * placement.scale[dim]
+            steps = placement.translate[dim] + np.arange(length) * placement.scale[dim]
             coords[dim] = xr.Variable(dim, steps, {"units": placement.units[dim]})
     unit = layer.metadata.get("unit")
     return xr.DataArray(data, dims=placement.dims, coords=coords, attrs={"units": unit} if unit else {})
@@ -209,15 +209,19 @@ def _labelled(layer: Any, placement: Placement) -> Any:
 def _ome(array: xr.DataArray) -> dict[str, Any]:
     """Return NGFF 0.5 metadata of one level, with the steps and units of its coordinates."""
     types = {"t": "time", "c": "channel"}
-    axes, scale = [], []
+    axes, scale, first = [], [], []
     for dim in map(str, array.dims):
         axis = {"name": dim, "type": types.get(dim, "space")}
-        step = 1.0
+        step, begin = 1.0, 0.0
         if dim in array.coords and array.sizes[dim] > 1:
             values = array.coords[dim].values
-            step = float(values[1] - values[0])
+            step, begin = float(values[1] - values[0]), float(values[0])
             axis["unit"] = str(array.coords[dim].attrs["units"])
         axes.append(axis)
         scale.append(step)
-    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+        first.append(begin)
+    placed: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if any(first):
+        placed.append({"type": "translation", "translation": first})
+    level = {"path": "0", "coordinateTransformations": placed}
     return {"version": "0.5", "multiscales": [{"name": "input", "axes": axes, "datasets": [level]}]}

@@ -142,7 +142,7 @@ def space_of(store: Any) -> ResultSpace:
         sizes = {"t": int(store.array("psf/kernel").shape[0]), **sizes}
     y, x = record.get("pixel_scale") or (1.0, 1.0)
     known = {"y": float(y), "x": float(x), "z": float(record.get("z_scale") or 1.0)}
-    first = dict(zip("yx", (start for start, _ in record.get("region") or ((0, 0), (0, 0))), strict=True))
+    origin = record.get("origin") or {}
     scale = {dim: known.get(dim, 1.0) for dim in sizes}
     position = store.array("psf/position")[:]
     node_y, node_x = position[:, 0, 0], position[0, :, 1]
@@ -151,7 +151,7 @@ def space_of(store: Any) -> ResultSpace:
         sizes=sizes,
         dims=dims,
         scale=scale,
-        origin={dim: first.get(dim, 0) * scale[dim] for dim in sizes},
+        origin={dim: float(origin.get(dim, 0.0)) for dim in sizes},
         unit=_UNITS.get(str(record.get("pixel_unit")), "pixel"),
         node_y=node_y,
         node_x=node_x,

@@ -180,7 +180,7 @@ def test_a_run_goes_on_with_whatever_does_not_change_the_answer() -> None:
     resume, restore = (
         {a.dest: a.help for a in commands.choices[name]._actions} for name in ("resume", "restore")
     )
-    options = resume.keys() - {"help", "output", "quiet"}
+    options = resume.keys() - {"help", "output", "overwrite", "quiet"}
     assert options == EXECUTION - {"shard"}
     assert all(resume[name] == restore[name] for name in options)
 

@@ -229,7 +229,7 @@ def _keep(folder: Path | None, name: str, arrays: dict[str, Any]) -> None:
     """Write arrays into a folder, if one is asked for."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(folder / f"{name}.npz", **arrays)
+        np.savez(folder / f"{name.replace('/', '_')}.npz", **arrays)
 
 
 def _row(case: BurstCase, method: str, image: Image, border: int, seconds: float) -> Row:

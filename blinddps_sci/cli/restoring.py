@@ -30,6 +30,9 @@ def add_restoring(add: Add) -> None:
 
     resume = add("resume", _resume, "Go on with a restoration that was interrupted or gave up some units.")
     resume.add_argument("output", help="the output that was asked for, or its store")
+    resume.add_argument(
+        "--overwrite", action="store_true", help="replace a file that was there before the run"
+    )
     # What a shard leaves undone is for one process to finish.
     _add_options(resume, sorted(EXECUTION - {"shard"}))
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -81,10 +84,12 @@ def _restore(input: list[str], output: str, overwrite: bool, quiet: bool, **opti
     return _watched(work, output, quiet)
 
 
-def _resume(output: str, quiet: bool, **options: Any) -> int:
+def _resume(output: str, overwrite: bool, quiet: bool, **options: Any) -> int:
     from blinddps_sci.engine.restore import resume
 
-    return _watched(lambda **watch: resume(output, **watch, **given(options)), output, quiet)
+    return _watched(
+        lambda **watch: resume(output, overwrite=overwrite, **watch, **given(options)), output, quiet
+    )
 
 
 def _verify(output: str, repair: bool) -> int:

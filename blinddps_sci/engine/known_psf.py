@@ -11,6 +11,9 @@ from blinddps_sci.errors import InputError
 
 __all__ = ["read_psf"]
 
+_PREFERRED = ("DET_DIST", "DET_SAMP", "PSFGRID")
+"""Extensions of FITS files that are sampled as the detector is."""
+
 
 def read_psf(source: str) -> np.ndarray:
     """Read a point-spread function and normalise it.
@@ -18,7 +21,9 @@ def read_psf(source: str) -> np.ndarray:
     Parameters
     ----------
     source : str
-        FITS, TIFF or ``.npy`` file with one 2-D image, its centre at ``K // 2``.
+        FITS, TIFF or ``.npy`` file with one 2-D image, its centre at ``K // 2``, sampled as the data are. Of
+        FITS one of the extensions DET_DIST, DET_SAMP (STPSF) and PSFGRID (of this package) counts, else the
+        first image; of STDPSF samples, which are of whole pixels, every ``OVERSAMP``-th is taken.
 
     Returns
     -------
@@ -28,7 +33,7 @@ def read_psf(source: str) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file cannot be read or holds no usable PSF.
+        If the file cannot be read, holds no usable PSF, or one of finer pixels.
     """
     path = Path(source)
     if not path.is_file():
@@ -38,6 +43,8 @@ def read_psf(source: str) -> np.ndarray:
             # What a reader of a damaged file warns of, the error says.
             warnings.simplefilter("ignore")
             image = np.squeeze(_read(path).astype(np.float64, casting="same_kind"))
+    except InputError:
+        raise
     except Exception as error:  # a damaged file fails in any way: EOFError, IndexError, struct.error, ...
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"PSF file {source} cannot be read as FITS, TIFF or npy ({first})") from None
@@ -66,4 +73,17 @@ def _read(path: Path) -> np.ndarray:
     from astropy.io import fits
 
     with fits.open(path, memmap=False) as hdus:
-        return np.asarray(next((hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None), ()))
+        images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None]
+        if not images:
+            return np.empty(0)
+        chosen = min(images, key=lambda hdu: _PREFERRED.index(hdu.name) if hdu.name in _PREFERRED else 9)
+        finer = 1 if chosen.name in _PREFERRED else int(chosen.header.get("OVERSAMP", 1))
+        if finer > 1 and "NXPSFS" not in chosen.header:
+            raise InputError(f"PSF file {path} has {finer} samples a pixel; give it at the data's sampling")
+        return _at_pixels(np.asarray(chosen.data), finer)
+
+
+def _at_pixels(image: np.ndarray, finer: int) -> np.ndarray:
+    """Return the samples of a PSF that lie whole pixels from its centre."""
+    y, x = (length // 2 % finer for length in image.shape[-2:])
+    return image[..., y::finer, x::finer]

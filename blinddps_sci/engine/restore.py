@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from blinddps_sci.engine.begin import Run, begin_run, join_run
 from blinddps_sci.engine.budget import check_job
-from blinddps_sci.engine.config import make_config, read_toml
+from blinddps_sci.engine.config import RestoreConfig, make_config, read_toml
 from blinddps_sci.engine.driver import Event, continue_run
 from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder, folders_of
@@ -179,12 +179,23 @@ def _checked(source: Any, target: Path, overwrite: bool, options: dict[str, Any]
     elif overwrite or target.suffix.lower() != ".zarr":
         raise ConfigError("shards share one .zarr output, which none of them may overwrite; remove it first")
     job = prepare_restore(source, options)
+    _check_inputs(source, job.config, target)
     if job.config.keep_trajectory and target.suffix.lower() != ".zarr":
         raise ConfigError(
             f"keep_trajectory is kept in a result store, not in {target.name}; use a .zarr output"
         )
     check_job(job, target.parent, copied=not is_path(source))
     return job
+
+
+def _check_inputs(source: Any, config: RestoreConfig, output: Path) -> None:
+    """Refuse an output that is an input, or holds one: it would be gone before it has been read."""
+    given = source if isinstance(source, list | tuple) else [source]
+    files = [item if is_path([item]) else getattr(item, "encoding", {}).get("source") for item in given]
+    written = {path.resolve() for path in (output, store_path_for(output))}
+    for file in (*files, config.dark, config.flat, config.bad_pixels, config.psf_file):
+        if file is not None and written & {(path := Path(file).resolve()), *path.parents}:
+            raise OutputError(f"{output} would replace {file}, an input; choose another name")
 
 
 def _warn(store: ResultStore) -> None:
@@ -197,6 +208,7 @@ def _warn(store: ResultStore) -> None:
 def resume(
     output: str | PathLike[str],
     *,
+    overwrite: bool = False,
     on_start: Callable[[Job], None] | None = None,
     callback: Callable[[Event], None] | None = None,
     **options: Any,
@@ -207,6 +219,8 @@ def resume(
     ----------
     output : path
         The output that was asked for, or its store.
+    overwrite : bool
+        Whether a file that was there before the run may be replaced by what it ends with.
     on_start, callback : callable, optional
         As `restore`.
     **options
@@ -220,20 +234,24 @@ def resume(
     Raises
     ------
     BlindDpsError
-        If there is no run to go on with, or its input, its weights or the package have changed.
+        If there is no run to go on with, or its input, its weights or the package have changed, or a file
+        must not be replaced.
     """
     store = open_result(output, "r+")
     target = output_path_for(store.path)
     folder = RunFolder.beside(store.path, str(store.attrs["fingerprint"]))
     if store.status == "complete" and not folder.quarantine and target == store.path:
         return _everything(open_result(store.path))
+    # Its own file, without the units that were given up, is there already.
+    overwrite = overwrite or bool(folder.quarantine)
+    if target != store.path and target.exists() and not overwrite:
+        raise OutputError(f"{target} exists; move it, or let it be overwritten (--overwrite)")
     run = _run_of(store, {"shard": None, **options})
     if on_start is not None:
         on_start(run.job)
-    again = bool(folder.quarantine)  # its file is there already, without them
     store.set_status("running")
     continue_run(run, callback=callback)
-    return _delivered(run, target, overwrite=again)
+    return _delivered(run, target, overwrite=overwrite)
 
 
 def verify(output: str | PathLike[str], *, repair: bool = False) -> dict[int | str, str]:

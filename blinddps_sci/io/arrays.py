@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from blinddps_sci.errors import InputError
+from blinddps_sci.errors import InputError, MisfitWarning
 from blinddps_sci.io.axes import Layout, axis_name, check_image, layout_of, plain_axes
 from blinddps_sci.io.lazy import Key, LazyArray, View, to_dataset
 from blinddps_sci.io.pixel_size import physical
@@ -164,7 +165,8 @@ def open_xarray(source: xr.DataArray | xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Lazy; the attributes of the source are kept, `units` becomes `unit`.
+        Lazy; the attributes of the source are kept, `units` becomes `unit`. World coordinates of a stack that
+        was cut by other means than `open_stack` are left out, with a `MisfitWarning`.
 
     Raises
     ------
@@ -192,13 +194,27 @@ def open_xarray(source: xr.DataArray | xr.Dataset) -> xr.Dataset:
     known = {"source": [], "format": "xarray", **_UNIT_SIZE, **_spacing(source), **_plain_attrs(attrs)}
     if not known["unit"]:
         known["unit"] = str(known.get("units", ""))
+    sides = known.pop("wcs_sides", None)
     stack = wrap_array(data, layout, known, variance=beside.get("variance"), mask=beside.get("mask"))
     # A stack opened before keeps what is known about its file.
     stack.attrs.update({key: known[key] for key in ("identity", "dtype_on_disk") if key in known})
+    if sides not in (None, list(stack["data"].shape[-2:])):
+        _forget_place(stack)
     channel = next((d for d in data.dims if axis_name(d) == "c"), None)
     if "channel_names" not in stack.attrs and channel is not None and channel in source.coords:
         stack.attrs["channel_names"] = [str(value) for value in source.coords[channel].values]
     return stack
+
+
+def _forget_place(stack: xr.Dataset) -> None:
+    """Take away where a stack lies on the sky, of which a part was cut out that does not say which."""
+    del stack.attrs["wcs_header"]
+    warnings.warn(
+        "the stack was cut after it was opened, and does not say where: its world coordinates are left out; "
+        "use open_stack(..., region=) to keep them",
+        MisfitWarning,
+        stacklevel=4,
+    )
 
 
 def array_identity(variable: xr.Variable) -> dict[str, Any]:
@@ -242,8 +258,9 @@ def _plain_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _spacing(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
-    """Pixel size from evenly spaced y, x (and z) coordinates that have a unit."""
+    """Pixel size and origin from evenly spaced y, x (and z) coordinates that have a unit."""
     sizes: dict[str, tuple[float, str]] = {}
+    origin: dict[str, float] = {}
     for name, coord in source.coords.items():
         axis = axis_name(name)
         if axis not in ("z", "y", "x") or coord.ndim != 1 or coord.size < 2 or coord.dtype.kind not in "iuf":
@@ -252,11 +269,14 @@ def _spacing(source: xr.DataArray | xr.Dataset) -> dict[str, Any]:
         step = abs(float(steps.mean()))
         if step > 0 and np.allclose(np.abs(steps), step, rtol=1e-3) and "units" in coord.attrs:
             sizes[axis] = physical(step, str(coord.attrs["units"]))
+            origin[axis] = physical(float(coord.values[0]), str(coord.attrs["units"]))[0]
     if not {"y", "x"} <= set(sizes) or sizes["y"][1] != sizes["x"][1]:
         return {}
     found: dict[str, Any] = {"pixel_scale": [sizes["y"][0], sizes["x"][0]], "pixel_unit": sizes["y"][1]}
     if sizes.get("z", (0.0, ""))[1] == sizes["y"][1]:
         found["z_scale"] = sizes["z"][0]
+    if any(origin.values()):
+        found["origin"] = origin
     return found
 
 

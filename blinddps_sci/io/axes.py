@@ -14,10 +14,15 @@ from numpy.typing import DTypeLike
 
 from blinddps_sci.errors import InputError
 
-__all__ = ["AXES", "MIN_SIDE", "Axis", "Layout", "axis_name", "check_image", "layout_of", "plain_axes"]
+__all__ = [
+    "AXES", "COLOURS", "MIN_SIDE", "Axis", "Layout", "axis_name", "check_image", "layout_of", "plain_axes",
+]  # fmt: skip
 
 AXES = ("t", "c", "z", "y", "x")
 """Time or frame, channel, depth, row, column: the order of every stack."""
+
+COLOURS = ("red", "green", "blue")
+"""The channels of a colour picture."""
 
 MIN_SIDE = 8
 """Smallest side of an image in pixels."""

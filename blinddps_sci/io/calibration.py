@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +34,9 @@ def calibrate(
     stack : xarray.Dataset
         From `open_stack`.
     dark, flat, bad : xarray.Dataset, optional
-        From `open_stack`; of several frames the mean counts. Bad are pixels that are not zero there, and
-        those where the flat is not above zero or dark or flat have no value.
+        From `open_stack`; of several frames the mean counts, of each channel if they have channels. Bad are
+        pixels that are not zero there, and those where the flat is not above zero or dark or flat have no
+        value.
 
     Returns
     -------
@@ -47,22 +47,25 @@ def calibrate(
     Raises
     ------
     InputError
-        If a frame has not the size of the stack, or the flat is nowhere above zero.
+        If a frame has not the size or the channels of the stack, or the flat is nowhere above zero.
     """
-    shape = tuple(stack["data"].shape[-2:])
-    offset = _master(dark, "dark", shape, np.zeros(shape, np.float32))
-    sensitivity = _master(flat, "flat", shape, np.ones(shape, np.float32))
+    data = stack["data"]
+    offset, sensitivity = _master(dark, "dark", data, 0.0), _master(flat, "flat", data, 1.0)
     good = np.isfinite(offset) & np.isfinite(sensitivity) & (sensitivity > 0)
     if bad is not None:
-        good &= _planes(bad, "bad-pixel", shape).max(axis=0) == 0
+        good = good & (_planes(bad, "bad-pixel", data).max(axis=0) == 0)
     if not good.any():
         raise InputError("the calibration leaves no usable pixel; check the flat and the bad pixels")
-    sensitivity = sensitivity / np.median(sensitivity[good])
-    offset, sensitivity = np.where(good, offset, 0), np.where(good, sensitivity, 1)
-    arrays = {"data": _Calibrated(_reader(stack, "data"), offset, sensitivity)}
+    offset, sensitivity, good = np.broadcast_arrays(offset, sensitivity, good)
+    middle = np.nanmedian(np.where(good, sensitivity, np.nan), axis=(-2, -1), keepdims=True)
+    offset, sensitivity = np.where(good, offset, 0), np.where(good, sensitivity / middle, 1)
+    channel = data.dims.index("c") if offset.ndim == 3 else None
+    arrays = {"data": _Calibrated(_reader(stack, "data"), offset, sensitivity, channel)}
     if "variance" in stack:
-        arrays["variance"] = _Calibrated(_reader(stack, "variance"), np.zeros_like(offset), sensitivity**2)
-    masked = _Flagged(_reader(stack, "mask") if "mask" in stack else None, ~good, stack["data"].shape)
+        arrays["variance"] = _Calibrated(
+            _reader(stack, "variance"), np.zeros_like(offset), sensitivity**2, channel
+        )
+    masked = _Flagged(_reader(stack, "mask") if "mask" in stack else None, ~good, data.shape, channel)
     attrs = dict(stack.attrs)
     if attrs.get("saturation") is not None:
         dark_level, flat_level = np.percentile(offset[good], _MOST), np.percentile(sensitivity[good], _MOST)
@@ -73,9 +76,9 @@ def calibrate(
     lazy = {name: LazyArray(reader, np.dtype(np.float32)) for name, reader in arrays.items()}
     return to_dataset(
         {**lazy, "mask": LazyArray(masked, np.dtype(bool))},
-        [str(dim) for dim in stack["data"].dims],
+        [str(dim) for dim in data.dims],
         attrs,
-        stack["data"].encoding.get("preferred_chunks"),
+        data.encoding.get("preferred_chunks"),
     )
 
 
@@ -83,30 +86,49 @@ def _reader(stack: xr.Dataset, name: str) -> VariableReader:
     return VariableReader(stack[name].variable)
 
 
-def _master(frames: xr.Dataset | None, name: str, shape: Sequence[int], default: Plane) -> Plane:
-    return default if frames is None else _planes(frames, name, shape).mean(axis=0)
+def _master(frames: xr.Dataset | None, name: str, data: xr.DataArray, default: float) -> Plane:
+    """Return the mean of a calibration, ([c,] h, w)."""
+    if frames is None:
+        return np.full(data.shape[-2:], default, np.float32)
+    return _planes(frames, name, data).mean(axis=0)
 
 
-def _planes(frames: xr.Dataset, name: str, shape: Sequence[int]) -> Plane:
-    """Return all planes of a calibration, (N, h, w), NaN where they are masked."""
+def _planes(frames: xr.Dataset, name: str, data: xr.DataArray) -> Plane:
+    """Return all frames of a calibration, (N, [c,] h, w), NaN where they are masked."""
     values = frames["data"].values.astype(np.float32)
-    if values.shape[-2:] != tuple(shape):
+    if values.shape[-2:] != data.shape[-2:]:
         raise InputError(
-            f"the {name} frame has {values.shape[-2]} x {values.shape[-1]} pixels, the data {shape[0]} x "
-            f"{shape[1]}; give one of the same detector and read-out"
+            f"the {name} frame has {values.shape[-2]} x {values.shape[-1]} pixels, the data "
+            f"{data.shape[-2]} x {data.shape[-1]}; give one of the same detector and read-out"
         )
+    channels, wanted = (each.sizes.get("c", 1) for each in (frames["data"], data))
+    if channels not in (1, wanted):
+        raise InputError(f"the {name} frame has {channels} channels, the data {wanted}; give one of the same")
     if "mask" in frames:
         values = np.where(frames["mask"].values, np.nan, values)
-    return values.reshape(-1, *values.shape[-2:])
+    if channels == 1:
+        return values.reshape(-1, *values.shape[-2:])
+    values = np.moveaxis(values, frames["data"].dims.index("c"), -3)
+    return values.reshape(-1, *values.shape[-3:])
+
+
+def _part(plane: Array, key: Key, channel: int | None) -> Array:
+    """Return what of a plane, (h, w) or (c, h, w), belongs to a window of a stack with such an axis c."""
+    if channel is None:
+        return np.asarray(plane[key[-2:]])
+    part = np.asarray(plane[(key[channel], *key[-2:])])
+    between = sum(isinstance(k, slice) for k in key[channel + 1 : -2])
+    return part.reshape(*part.shape[:-2], *(1,) * between, *part.shape[-2:])
 
 
 @dataclass(frozen=True, eq=False)
 class _Calibrated:
-    """Reader of values without an offset and over a sensitivity, each (h, w)."""
+    """Reader of values without an offset and over a sensitivity, each (h, w) or (c, h, w)."""
 
     base: VariableReader
     offset: Plane
     sensitivity: Plane
+    channel: int | None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -118,16 +140,18 @@ class _Calibrated:
 
     def read(self, key: Key) -> Array:
         """Read one window; see `Reader.read`."""
-        return (self.base.read(key) - self.offset[key[-2:]]) / self.sensitivity[key[-2:]]
+        offset, sensitivity = (_part(plane, key, self.channel) for plane in (self.offset, self.sensitivity))
+        return (self.base.read(key) - offset) / sensitivity
 
 
 @dataclass(frozen=True, eq=False)
 class _Flagged:
-    """Reader of a mask, if there is one, with more pixels (h, w) masked in every frame."""
+    """Reader of a mask, if there is one, with more pixels, (h, w) or (c, h, w), masked in every frame."""
 
     base: VariableReader | None
     flags: np.ndarray[Any, np.dtype[np.bool_]]
     shape: tuple[int, ...]
+    channel: int | None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -135,7 +159,7 @@ class _Flagged:
 
     def read(self, key: Key) -> Array:
         """Read one window; see `Reader.read`."""
-        own = self.flags[key[-2:]]
+        own = _part(self.flags, key, self.channel)
         if self.base is not None:
             return self.base.read(key).astype(bool) | own
         lengths = [

@@ -18,7 +18,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.io.axes import Layout, check_image, layout_of
+from blinddps_sci.io.axes import COLOURS, Layout, check_image, layout_of
 from blinddps_sci.io.compressed import CompressedReader, open_hdus
 from blinddps_sci.io.files import SourceFile, reason, source_file
 from blinddps_sci.io.header import cards, detector
@@ -32,7 +32,7 @@ __all__ = ["Extension", "open_fits", "scan_extensions", "select_extension"]
 Step = Callable[[Any], Any]
 
 _RAW = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-_IMAGES = ("SCI", "PRIMARY", "", "IMAGE", "DATA", "SCIENCE")
+_IMAGES = ("SCI", "PRIMARY", "", "IMAGE", "DATA", "SCIENCE", "COMPRESSED_IMAGE")
 _SIGMA = ("ERR", "ERROR", "STD", "STDDEV", "SIGMA", "RMS")
 _VARIANCE = ("VAR", "VARIANCE", "STAT")
 _INVERSE = ("IVAR", "INVVAR", "WHT")
@@ -45,11 +45,15 @@ _UTYPES: dict[str, tuple[Step, ...]] = {
 }
 # LSST's mask keeps a bit for detected sources: only these planes make a pixel unusable.
 _LSST_BAD = ("MP_BAD", "MP_SAT", "MP_CR", "MP_NO_DATA")
+# Most flags of these telescopes tell of what was mended; one says not to use the pixel.
+_DO_NOT_USE, _DO_NOT_USE_OF = 1, ("JWST", "ROMAN")
 _CHANNEL_CTYPES = (
     "WAVE", "AWAV", "FREQ", "ENER", "WAVN", "VRAD", "VOPT", "ZOPT", "VELO", "FELO", "BETA",
     "STOK", "LAMB", "RGB", "COLO", "CHAN",
 )  # fmt: skip
 _TIME_CTYPES = ("TIME", "UTC", "TAI", "TT", "TDB", "FRAM")
+_COLOUR_KEYS = ("BAYERPAT", "COLORTYP", "COLORSPC")
+_COLOUR_PROGRAMS = ("SIRIL", "PIXINSIGHT")
 _DEPTH_CTYPES = ("DEPTH",)  # of images that this package writes
 
 
@@ -187,10 +191,12 @@ def open_fits(path: str | os.PathLike[str], hdu: int | str | None = None) -> xr.
 
     Notes
     -----
-    A third axis is `c` for a spectral, Stokes or colour CTYPE3, `z` for DEPTH, else `t`. WHT is taken as
+    A third axis is `c` for a spectral, Stokes or colour CTYPE3, `z` for DEPTH, else `t`; three planes without
+    CTYPE3 are red, green and blue if BAYERPAT, COLORTYP, COLORSPC or PROGRAM tell of colours. WHT is taken as
     inverse variance if there is no ERR, VAR or IVAR; `variance_source` says what was used. Every
     pixel whose DQ is not zero is masked, except in LSST masks, where the planes BAD, SAT, CR and
-    NO_DATA count. A 2-D error or quality plane applies to every image of a cube.
+    NO_DATA count, and of JWST and Roman, where DO_NOT_USE does. A 2-D error or quality plane applies to every
+    image of a cube.
     """
     file = source_file(path)
     extensions = scan_extensions(file)
@@ -252,10 +258,20 @@ def _axis_names(image: Extension) -> list[str | None]:
             names[axis] = "t"
         elif ctype.startswith(_DEPTH_CTYPES):
             names[axis] = "z"
+    if _is_rgb(image):
+        names[0] = "c"
     free = [axis for axis in reversed(range(ndim - 2)) if names[axis] is None]
     if free and "t" not in names:
         names[max(free, key=lambda axis: image.shape[axis] > 1)] = "t"
     return names
+
+
+def _is_rgb(image: Extension) -> bool:
+    """Say whether an image is a colour picture, as the programs of amateurs write them: without CTYPE3."""
+    if len(image.shape) != 3 or image.shape[0] != len(COLOURS) or "CTYPE3" in image.header:
+        return False
+    program = str(image.header.get("PROGRAM", "")).upper()
+    return program.startswith(_COLOUR_PROGRAMS) or any(key in image.header for key in _COLOUR_KEYS)
 
 
 def _placed(file: SourceFile, image: Extension, layout: Layout) -> Reader:
@@ -320,6 +336,8 @@ def _companions(
     quality = next((beside[n] for n in _QUALITY if n in beside), None)
     if quality is not None:
         bits = sum(1 << int(quality.header[key]) for key in _LSST_BAD if key in quality.header)
+        if str(extensions[0].header.get("TELESCOP", "")).strip().upper() in _DO_NOT_USE_OF:
+            bits = _DO_NOT_USE
         found["mask"] = (quality, (Flagged(bits or None, int(quality.header.get("BZERO", 0))),))
     return found
 
@@ -342,6 +360,8 @@ def _attributes(file: SourceFile, image: Extension, primary: fits.Header) -> dic
     }  # fmt: skip
     if text:
         attrs["wcs_header"] = text
+    if _is_rgb(image):
+        attrs["channel_names"] = list(COLOURS)
     if image.index:
         attrs["primary_header"] = cards(primary)
     return attrs

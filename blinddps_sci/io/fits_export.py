@@ -16,6 +16,7 @@ from astropy.io import fits
 from blinddps_sci.io.fits_header import image_header, primary_header, world_header
 from blinddps_sci.io.fits_stream import write_image, write_primary, write_table
 from blinddps_sci.io.output_path import replacing
+from blinddps_sci.io.provenance import interval_95
 from blinddps_sci.io.result_layout import DQ_BITS
 from blinddps_sci.io.result_store import ResultStore
 
@@ -131,8 +132,7 @@ def _write_images(stream: IO[bytes], store: ResultStore) -> None:
         error = world.copy()
         if "BUNIT" in header:
             error["BUNIT"] = (header["BUNIT"], "unit of the image")
-        wide = record.get("uncertainty", {}).get("interval_95")
-        if wide is not None:
+        if wide := interval_95(record):
             error["CI95"] = (wide, "half the interval of 95 %, over ERR")
         write_image(stream, "ERR", image.shape, "float32", strips(store.array("scale0/std")), error)
     for name, bit in DQ_BITS.items():

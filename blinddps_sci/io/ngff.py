@@ -73,7 +73,7 @@ def multiscale(variable: str, dims: Sequence[str], facts: Mapping[str, Any], lev
     dims : sequence of str
         Its axes.
     facts : mapping
-        `pixel_scale`, `pixel_unit`, `z_scale`.
+        `pixel_scale`, `pixel_unit`, `z_scale`, `origin`.
     levels : int
         Number of levels, the full resolution included.
 
@@ -85,15 +85,15 @@ def multiscale(variable: str, dims: Sequence[str], facts: Mapping[str, Any], lev
     Notes
     -----
     A pixel of level n covers ``2^n`` pixels a side, so that its centre lies ``(2^n - 1) / 2`` pixels
-    behind the first one's: that is the translation of the level.
+    behind the first one's: by so much, and by the origin, the level is translated.
     """
-    step = spacing(dims, facts)
+    step, origin = spacing(dims, facts), facts.get("origin") or {}
     datasets = []
     for level in range(levels):
         factor = {dim: float(2**level) if dim in ("y", "x") else 1.0 for dim in dims}
         transforms = [{"type": "scale", "scale": [step[dim] * factor[dim] for dim in dims]}]
-        if level:
-            shift = [step[dim] * (factor[dim] - 1.0) / 2.0 for dim in dims]
+        shift = [origin.get(dim, 0.0) + step[dim] * (factor[dim] - 1.0) / 2.0 for dim in dims]
+        if any(shift):
             transforms.append({"type": "translation", "translation": shift})
         datasets.append({"path": f"scale{level}/{variable}", "coordinateTransformations": transforms})
     return {
@@ -112,7 +112,7 @@ def ome_attributes(dims: Sequence[str], facts: Mapping[str, Any], levels: int = 
     dims : sequence of str
         Axes of the images.
     facts : mapping
-        `pixel_scale`, `pixel_unit`, `z_scale`.
+        `pixel_scale`, `pixel_unit`, `z_scale`, `origin`.
     levels : int
         Number of levels of both images.
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from xarray.backends.zarr import FillValueCoder
 from zarr.errors import ZarrUserWarning
 
 from blinddps_sci.errors import InputError
@@ -114,8 +115,8 @@ def open_zarr(path: str | os.PathLike[str]) -> xr.Dataset:
     -----
     The pixel size is the product of the scales of the level and of the multiscale. A plain array's
     axes come from `dimension_names` (version 3) or `_ARRAY_DIMENSIONS`; without names two axes are
-    (y, x), three (t, y, x) and four (t, c, y, x). scale_factor, add_offset and a numeric _FillValue
-    (CF conventions) are applied to plain arrays.
+    (y, x), three (t, y, x) and four (t, c, y, x). scale_factor, add_offset and _FillValue (CF conventions)
+    are applied, as xarray writes them: in version 2 an array's own fill value counts if it is not zero.
     """
     with _readable(path) as folder:
         return _open(folder)
@@ -226,6 +227,9 @@ def _multiscale(folder: Path, ome: Mapping[str, Any], number: int = 0) -> xr.Dat
     layout = layout_of(names, array.shape, folder.name)
     scale = _scale(level, array.ndim) * _scale(image, array.ndim)
     attrs: dict[str, Any] = {"format": "ome-zarr", **_pixel_size(names, axes, scale)}
+    origin = _origin(names, axes, _first((level, image), array.ndim))
+    if any(origin.values()):
+        attrs["origin"] = origin
     channels = _channel_names(ome.get("omero"))
     if "c" in layout.dims and len(channels) == array.shape[names.index("c")]:
         attrs["channel_names"] = channels
@@ -250,13 +254,8 @@ def _stack(
     reader = ZarrReader.of(where)
     view = View(reader, layout.order, layout.fixed)
     check_image(view.shape, view.dtype, name)
-    coded = {key: array.attrs.get(key) for key in ("scale_factor", "add_offset", "_FillValue")}
-    numbers = {
-        k: float(v) for k, v in coded.items() if isinstance(v, int | float) and not isinstance(v, bool)
-    }
-    steps = Scaled(
-        numbers.get("scale_factor", 1.0), numbers.get("add_offset", 0.0), numbers.get("_FillValue")
-    )
+    scale, offset = (_number(array.attrs.get(key)) for key in ("scale_factor", "add_offset"))
+    steps = Scaled(1.0 if scale is None else scale, offset or 0.0, _missing(array))
     lazy = LazyArray(view, np.dtype(np.float32), (steps,), name)
     known = {
         "source": [name],
@@ -266,6 +265,20 @@ def _stack(
     }
     chunks = {dim: int(array.chunks[axis]) for dim, axis in zip(layout.dims, layout.order, strict=True)}
     return to_dataset({"data": lazy}, layout.dims, known, chunks)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _missing(array: zarr.Array[Any]) -> float | None:
+    """Return the stored number that stands for a missing value, if there is one."""
+    found: Any = array.attrs.get("_FillValue")
+    if isinstance(found, str):
+        found = FillValueCoder.decode(found, array.dtype)
+    elif found is None and array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in array.attrs:
+        found = array.fill_value or None
+    return _number(found.item() if isinstance(found, np.generic) else found)
 
 
 def _ome_axis(axis: Mapping[str, Any]) -> str | None:
@@ -289,6 +302,27 @@ def _scale(holder: Mapping[str, Any], ndim: int) -> np.ndarray[Any, np.dtype[np.
         if transform.get("type") == "scale":
             scale *= np.asarray(transform["scale"], np.float64)
     return scale
+
+
+def _first(holders: Sequence[Mapping[str, Any]], ndim: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Place of the first pixel: the transformations of a level, then those of its multiscale, in order."""
+    first = np.zeros(ndim)
+    for holder in holders:
+        for transform in holder.get("coordinateTransformations") or []:
+            if transform.get("type") == "scale":
+                first *= np.asarray(transform["scale"], np.float64)
+            elif transform.get("type") == "translation":
+                first += np.asarray(transform["translation"], np.float64)
+    return first
+
+
+def _origin(names: list[str | None], axes: list[Mapping[str, Any]], first: Any) -> dict[str, float]:
+    """`origin` of the axes of space, in `pixel_unit`."""
+    return {
+        name: physical(float(place), axis.get("unit"))[0]
+        for name, axis, place in zip(names, axes, first, strict=True)
+        if name in _SPACE
+    }
 
 
 def _pixel_size(names: list[str | None], axes: list[Mapping[str, Any]], scale: Any) -> dict[str, Any]:

@@ -11,14 +11,12 @@ import numpy as np
 import xarray as xr
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.io.axes import check_image
+from blinddps_sci.io.axes import COLOURS, check_image
 from blinddps_sci.io.files import SourceFile, reason, source_file
 from blinddps_sci.io.lazy import Key, LazyArray, Reader, View, to_dataset
 from blinddps_sci.io.values import Scaled
 
 __all__ = ["PictureReader", "open_picture"]
-
-_COLOURS = ["red", "green", "blue"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def open_picture(path: str | os.PathLike[str]) -> xr.Dataset:
     Parameters
     ----------
     path : str or os.PathLike
-        ``.png`` of 8 or 16 bits, ``.bmp``, ``.jpg``.
+        ``.png`` of 8 bits, or of 16 in grey, ``.bmp``, ``.jpg``.
 
     Returns
     -------
@@ -63,9 +61,11 @@ def open_picture(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the file is not a picture, or is damaged.
+        If the file is not a picture, is damaged, or has 16 bits a colour, which Pillow would cut to 8.
     """
     file = source_file(path)
+    if _is_deep_colour(file):
+        raise InputError(f"{path} has 16 bits a colour, half of which would be lost; save it as TIFF")
     picture = _decoded(file)
     grey = picture.ndim == 2 or picture.shape[-1] < 3
     reader: Reader = PictureReader(
@@ -82,9 +82,16 @@ def open_picture(path: str | os.PathLike[str]) -> xr.Dataset:
     if np.issubdtype(reader.dtype, np.integer):
         attrs["saturation"] = float(np.iinfo(reader.dtype).max)
     if not grey:
-        attrs["channel_names"] = _COLOURS
+        attrs["channel_names"] = list(COLOURS)
     lazy = LazyArray(reader, np.dtype(np.float32), (Scaled(),), file.name)
     return to_dataset({"data": lazy}, dims, attrs, None)
+
+
+def _is_deep_colour(file: SourceFile) -> bool:
+    """Say whether a file is a PNG of 16 bits in colour, by its header."""
+    with open(file.local(), "rb") as opened:
+        header = opened.read(26)
+    return header.startswith(b"\x89PNG") and header[24:25] == b"\x10" and header[25:26] in (b"\x02", b"\x06")
 
 
 def _decoded(file: SourceFile) -> np.ndarray[Any, np.dtype[Any]]:

@@ -23,6 +23,7 @@ __all__ = [
     "INPUT_FACTS",
     "RECORD",
     "history_lines",
+    "interval_95",
     "keyword_cards",
     "new_record",
     "plain",
@@ -35,15 +36,15 @@ RECORD = "blinddps"
 """Attribute of a result's group that holds the record of its run."""
 
 INPUT_FACTS = (
-    "source", "format", "hdu", "unit", "dtype_on_disk", "pixel_scale", "pixel_unit", "z_scale", "channel",
-    "channel_names", "region", "identity", "gain", "read_noise", "saturation", "variance_source",
+    "source", "format", "hdu", "unit", "dtype_on_disk", "pixel_scale", "pixel_unit", "z_scale", "origin",
+    "channel", "channel_names", "region", "identity", "gain", "read_noise", "saturation", "variance_source",
     "mask_source", "wcs_header", "header", "primary_header",
 )  # fmt: skip
 """Attributes of `blinddps_sci.io.open_stack` that a result keeps."""
 
 IMAGE_FACTS = (
-    "unit", "pixel_scale", "pixel_unit", "z_scale", "channel", "channel_names", "region", "wcs_header",
-    "header", "primary_header",
+    "unit", "pixel_scale", "pixel_unit", "z_scale", "origin", "channel", "channel_names", "region",
+    "wcs_header", "header", "primary_header",
 )  # fmt: skip
 """Those that are as true of the restored image: its noise is not the detector's."""
 
@@ -157,6 +158,12 @@ def history_lines(record: Mapping[str, Any]) -> list[str]:
     """
     kept = {key: value for key, value in record.items() if key not in _NOT_HISTORY}
     return [f"blinddps-sci {__version__}", *(f"{name} = {value}" for name, value in _flat(kept))]
+
+
+def interval_95(record: Mapping[str, Any]) -> float | None:
+    """Return half the interval of 95 %, over what is stated; None if it is not known."""
+    found: float | None = record.get("uncertainty", {}).get("interval_95")
+    return found
 
 
 def summary(record: Mapping[str, Any], status: str) -> str:

@@ -1,7 +1,6 @@
 """An open result: its status, its arrays, and the writing of units, PSFs and figures into it.
 
-`blinddps_sci.io.result` creates and opens it; workers write through it, each to keys of its own, and
-users read from it with xarray.
+`blinddps_sci.io.result` makes it; workers write to keys of their own, and users read it with xarray.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from zarr.errors import ZarrUserWarning
 
 from blinddps_sci.errors import OutputError
 from blinddps_sci.io.ngff import ome_attributes
-from blinddps_sci.io.provenance import RECORD, plain
+from blinddps_sci.io.provenance import RECORD, interval_95, plain
 from blinddps_sci.io.pyramid import add_levels, damaged_levels
 from blinddps_sci.io.result_layout import add_trajectory
 from blinddps_sci.io.shards import write_keys
@@ -80,12 +79,7 @@ class ResultStore:
         return tuple(str(name) for name in self.array("scale0/image").metadata.dimension_names)
 
     def array(self, name: str) -> Any:
-        """Open one array.
-
-        Parameters
-        ----------
-        name : str
-            Such as ``"scale0/image"``, ``"psf/kernel"`` or ``"quality/chi2"``.
+        """Open one array, such as ``"scale0/image"``, ``"psf/kernel"`` or ``"quality/chi2"``.
 
         Returns
         -------
@@ -321,13 +315,15 @@ class ResultStore:
         Returns
         -------
         xarray.Dataset
-            `image`, `std` (float32) and `dq` (uint16) with coordinates y and x in 0-based pixels,
-            and c if the channels have names. Attributes: those of the stack (`unit`, `pixel_scale`,
-            `pixel_unit`, `wcs_header`...), `status` and the run's `fingerprint`.
+            `image`, `std` (float32; its `interval_95` is half that interval over it) and `dq` (uint16), with
+            coordinates y and x in 0-based pixels, and c if the channels have names. Attributes: those of the
+            stack (`unit`, `pixel_scale`, `wcs_header`...), `status` and the run's `fingerprint`.
         """
         opened = self._open_group("scale0", chunks)
         record = self.attrs
         opened.attrs.update({"status": self.status, "fingerprint": record.get("fingerprint", "")})
+        if wide := interval_95(record):
+            opened["std"].attrs["interval_95"] = wide
         names = record.get("channel_names") or []
         if "c" in opened.sizes and len(names) == opened.sizes["c"]:
             opened = opened.assign_coords(c=list(names))

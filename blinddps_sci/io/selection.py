@@ -71,7 +71,8 @@ def crop(stack: xr.Dataset, region: str | Sequence[Any]) -> xr.Dataset:
     -------
     xarray.Dataset
         Nothing is read. CRPIX in `wcs_header` moves with the crop, so that every pixel keeps its
-        position on the sky; `region` holds [[y0, y1], [x0, x1]] in pixels of the file.
+        position on the sky; `region` holds [[y0, y1], [x0, x1]] in pixels of the file, `origin` the place of
+        the first pixel in `pixel_unit`.
     """
     sizes = stack["data"].sizes
     (y0, y1), (x0, x1) = parse_region(region, sizes["y"], sizes["x"])
@@ -79,6 +80,10 @@ def crop(stack: xr.Dataset, region: str | Sequence[Any]) -> xr.Dataset:
     before = stack.attrs.get("region", [[0, 0], [0, 0]])
     oy, ox = before[0][0], before[1][0]
     part.attrs = {**stack.attrs, "region": [[oy + y0, oy + y1], [ox + x0, ox + x1]]}
+    step, origin = stack.attrs.get("pixel_scale", [1.0, 1.0]), dict(stack.attrs.get("origin", {}))
+    for name, first, size in (("y", y0, step[0]), ("x", x0, step[1])):
+        origin[name] = origin.get(name, 0.0) + first * size
+    part.attrs["origin"] = origin
     if "wcs_header" in stack.attrs:
         from blinddps_sci.io.wcs import shift_wcs
 

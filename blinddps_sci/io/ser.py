@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.io.axes import check_image
+from blinddps_sci.io.axes import COLOURS, check_image
 from blinddps_sci.io.files import SourceFile, reason, source_file
 from blinddps_sci.io.lazy import Key, LazyArray, MemmapReader, Reader, View, to_dataset
 from blinddps_sci.io.values import Scaled
@@ -22,7 +22,6 @@ _HEADER = struct.Struct("<14s7i40s40s40s2q")
 _MAGIC = b"LUCAM-RECORDER"
 _MONO, _RGB, _BGR = 0, 100, 101
 _BAYER = {8: "RGGB", 9: "GRBG", 10: "GBRG", 11: "BGGR"}
-_COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def open_ser(path: str | os.PathLike[str]) -> xr.Dataset:
         "identity": {"files": [file.identity()]},
     }  # fmt: skip
     if "c" in dims:
-        attrs["channel_names"] = list(_COLOURS[::-1] if colour == _BGR else _COLOURS)
+        attrs["channel_names"] = list(COLOURS[::-1] if colour == _BGR else COLOURS)
     lazy = LazyArray(reader, np.dtype(np.float32), (Scaled(),), file.name)
     return to_dataset({"data": lazy}, dims, attrs, None)
 

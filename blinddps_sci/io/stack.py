@@ -69,7 +69,8 @@ def open_stack(
 
         Attributes, JSON-able: `source` (file names), `format`, `unit`, `dtype_on_disk`,
         `pixel_scale` [y, x] with `pixel_unit` ('arcsec', 'micrometer' or 'pixel'), `identity`
-        (fingerprint of the input); where known `z_scale`, `wcs_header` (FITS cards as text),
+        (fingerprint of the input); where known `z_scale`, `origin` (place of the first pixel by axis, in
+        `pixel_unit`), `wcs_header` (FITS cards as text),
         `header` and `primary_header` (lists of [key, value, comment]), `gain` (electrons per unit),
         `read_noise` and `saturation` (the data's unit), `channel_names`, `channel`, `region`,
         `variance_source`, `mask_source`, `hdu`.
@@ -97,6 +98,8 @@ def open_stack(
         stack = select_channel(stack, channel)
     if region is not None:
         stack = crop(stack, region)
+    if "wcs_header" in stack.attrs:
+        stack.attrs["wcs_sides"] = list(stack["data"].shape[-2:])
     return stack
 
 

@@ -87,7 +87,8 @@ def open_tiff(path: str | os.PathLike[str]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Lazy `data`; the samples of a colour image are `c`.
+        Lazy `data`; the samples of a colour image are `c`. `saturation` is the largest number that a type of
+        integers holds.
 
     Raises
     ------
@@ -145,6 +146,8 @@ def _open(file: SourceFile, tiff: tifffile.TiffFile, complaints: list[str]) -> x
         "source": [file.name], "format": kind, "unit": "", "dtype_on_disk": base.dtype.str,
         **pixel_size(tiff), "identity": {"files": [file.identity()]},
     }  # fmt: skip
+    if dtype.kind in "iu":
+        attrs["saturation"] = float(np.iinfo(dtype).max)
     if "c" in layout.dims:
         count = view.shape[layout.dims.index("c")]
         names = channel_names(tiff, colour="S" in series.axes, count=count)

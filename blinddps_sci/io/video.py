@@ -11,14 +11,12 @@ import numpy as np
 import xarray as xr
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.io.axes import check_image
+from blinddps_sci.io.axes import COLOURS, check_image
 from blinddps_sci.io.files import SourceFile, reason, source_file
 from blinddps_sci.io.lazy import Key, LazyArray, Reader, View, to_dataset
 from blinddps_sci.io.values import Scaled
 
 __all__ = ["VideoReader", "open_video"]
-
-_COLOURS = ["red", "green", "blue"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def open_video(path: str | os.PathLike[str]) -> xr.Dataset:
         "identity": {"files": [file.identity()]},
     }  # fmt: skip
     if colour:
-        attrs["channel_names"] = _COLOURS
+        attrs["channel_names"] = list(COLOURS)
     lazy = LazyArray(reader, np.dtype(np.float32), (Scaled(),), file.name)
     return to_dataset({"data": lazy}, dims, attrs, None)
 

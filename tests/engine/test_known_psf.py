@@ -152,3 +152,24 @@ def test_a_fits_file_without_an_image_is_refused(tmp_path) -> None:
 def test_a_missing_file_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_psf(str(tmp_path / "psf.npy"))
+
+
+def test_an_exported_psf_comes_back(tmp_path) -> None:
+    """STDPSF has four samples a pixel; each is of a whole pixel."""
+    psf = gaussian(17, 17)
+    fine = gaussian(65, 65, 6.0)[None]
+    cards = fits.Header({"OVERSAMP": 4, "NXPSFS": 1, "NYPSFS": 1})
+    fits.writeto(tmp_path / "std.fits", fine, cards)
+    np.testing.assert_allclose(read_psf(str(tmp_path / "std.fits")), psf / psf.sum(), atol=1e-6)
+
+
+def test_of_a_file_of_stpsf_the_plane_of_the_detector_counts(tmp_path) -> None:
+    planes = {"DET_SAMP": 1.5, "DET_DIST": 2.0}
+    primary = fits.PrimaryHDU(gaussian(64, 64, 6.0), fits.Header({"EXTNAME": "OVERSAMP", "OVERSAMP": 4}))
+    others = [fits.ImageHDU(gaussian(16, 16, sigma), name=name) for name, sigma in planes.items()]
+    fits.HDUList([primary, *others]).writeto(tmp_path / "stpsf.fits")
+    expected = gaussian(16, 16, 2)
+    np.testing.assert_allclose(read_psf(str(tmp_path / "stpsf.fits")), expected / expected.sum(), atol=1e-6)
+    primary.writeto(tmp_path / "fine.fits")
+    with pytest.raises(InputError, match="4 samples a pixel"):
+        read_psf(str(tmp_path / "fine.fits"))

@@ -281,6 +281,24 @@ def test_an_output_that_cannot_be_written_is_refused_at_once(
     assert written(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["in.zarr", "in.fits.zarr"])
+def test_an_input_is_never_replaced(run, scene, tmp_path, name: str) -> None:
+    source = xr.Dataset({"image": (("y", "x"), scene(32, 32))})
+    source.to_zarr(tmp_path / name, zarr_format=3, consolidated=False)
+    output = tmp_path / name.removesuffix(".zarr") if "fits" in name else tmp_path / name
+    for given in (
+        tmp_path / name,
+        xr.open_zarr(tmp_path / name, consolidated=False),
+        tmp_path / name / "image",
+    ):
+        with pytest.raises(OutputError, match=r"would replace .* an input"):
+            run(given, output, overwrite=True, callback=pytest.fail)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / name, consolidated=False)["image"], source["image"])
+    fits.writeto(tmp_path / "dark.fits", np.zeros((32, 32), np.float32))
+    with pytest.raises(OutputError, match=r"would replace .*dark.fits"):
+        run(tmp_path / name, tmp_path / "dark.fits", dark=str(tmp_path / "dark.fits"), overwrite=True)
+
+
 def test_a_folder_that_is_no_store_is_never_replaced(run, scene, tmp_path) -> None:
     (tmp_path / "photos.zarr").mkdir()
     (tmp_path / "photos.zarr" / "one.jpg").touch()
@@ -323,6 +341,18 @@ def test_an_interrupted_run_goes_on(run, scene, tmp_path, name: str) -> None:
     np.testing.assert_array_equal(found[field], whole[field])
     left = [name, f"{name}.run"] if name.endswith(".zarr") else [name]
     assert written(tmp_path) == sorted([*before, *left])
+
+
+def test_a_run_that_replaces_a_file_goes_on(run, scene, tmp_path) -> None:
+    (tmp_path / "out.fits").write_text("old")
+    fits.writeto(tmp_path / "in.fits", scene(32, 32))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "in.fits", tmp_path / "out.fits", overwrite=True, callback=stop)
+    with pytest.raises(OutputError, match="exists; move it"):
+        resume(tmp_path / "out.fits", callback=pytest.fail)
+    assert (tmp_path / "out.fits").read_text() == "old"
+    resume(tmp_path / "out.fits", overwrite=True)
+    assert fits.getdata(tmp_path / "out.fits", "SCI").shape == (32, 32)
 
 
 def test_the_store_is_a_name_of_the_run_too(run, scene, tmp_path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from astropy.io import fits
 
-from blinddps_sci.errors import InputError
+from blinddps_sci.errors import InputError, MisfitWarning
 from blinddps_sci.io import open_stack, read_window
 
 RNG = np.random.default_rng(3)
@@ -169,3 +169,23 @@ def test_refusals(source, words):
 def test_a_spare_axis_of_length_one_is_left_out():
     stack = open_stack(xr.DataArray(np.zeros((1, 9, 9)), dims=("angle", "y", "x")))
     assert stack["data"].dims == ("y", "x")
+
+
+def test_a_stack_that_was_cut_does_not_keep_a_wrong_place_on_the_sky(tmp_path):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 16.0, "CRPIX2": 32.0})
+    fits.writeto(tmp_path / "a.fits", np.ones((64, 32), "f4"), header)
+    stack = open_stack(tmp_path / "a.fits")
+    assert open_stack(stack).attrs["wcs_header"] == stack.attrs["wcs_header"]
+    assert "wcs_header" in open_stack(open_stack(stack, region="10:40,:")).attrs
+    with pytest.warns(MisfitWarning, match="its world coordinates are left out"):
+        cut = open_stack(stack.isel(y=slice(10, 40)))
+    assert "wcs_header" not in cut.attrs
+
+
+def test_coordinates_say_where_an_array_begins():
+    y, x = 3.0 + 0.5 * np.arange(16), 0.25 * np.arange(12)
+    units = {"units": "micrometer"}
+    array = xr.DataArray(
+        np.ones((16, 12)), coords={"y": ("y", y, units), "x": ("x", x, units)}, dims=("y", "x")
+    )
+    assert open_stack(array).attrs["origin"] == {"y": 3.0, "x": 0.0}

@@ -91,3 +91,30 @@ def test_frames_of_another_detector_are_refused(detector: dict[str, Any], tmp_pa
         open_stack(detector["raw"], flat=tmp_path / "none.fits")
     with pytest.raises(InputError, match="does not exist"):
         open_stack(detector["raw"], flat=tmp_path / "absent.fits")
+
+
+@pytest.mark.parametrize("frames", [None, 2])
+def test_each_colour_is_calibrated_by_its_own(tmp_path: Path, frames: int | None) -> None:
+    rng = np.random.default_rng(4)
+    flat = rng.uniform(0.8, 1.2, (3, *SHAPE)).astype(np.float32)
+    flat /= np.median(flat, axis=(1, 2), keepdims=True)
+    scene = rng.uniform(100, 200, ((frames or 1), 3, *SHAPE)).astype(np.float32)
+    lead = (slice(None),) if frames else (0,)
+    dims = ("t", "c", "y", "x")[0 if frames else 1 :]
+    raw = xr.DataArray((scene * flat)[lead], dims=dims)
+    colours = fits.Header({"COLORSPC": "RGB"})
+    fits.writeto(tmp_path / "flat.fits", flat * np.float32([[[500]], [[900]], [[300]]]), colours)
+    bad = np.zeros((3, *SHAPE), np.float32)
+    bad[1, 3, 5] = 1
+    fits.writeto(tmp_path / "bad.fits", bad, colours)
+    stack = open_stack(raw, flat=tmp_path / "flat.fits", bad_pixels=tmp_path / "bad.fits")
+    expected = np.where(bad > 0, stack["data"].values, scene[lead])
+    np.testing.assert_allclose(stack["data"].values, expected, rtol=1e-4)
+    np.testing.assert_allclose(stack["data"].isel(c=1).values, expected[..., 1, :, :], rtol=1e-4)
+    assert np.argwhere(stack["mask"].values)[:, -3:].tolist() == [[1, 3, 5]] * (frames or 1)
+
+
+def test_colours_do_not_calibrate_a_grey_detector(detector: dict[str, Any], tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "rgb.fits", np.ones((3, *SHAPE), np.float32), fits.Header({"COLORSPC": "RGB"}))
+    with pytest.raises(InputError, match="the flat frame has 3 channels, the data 1"):
+        open_stack(detector["raw"], flat=tmp_path / "rgb.fits")

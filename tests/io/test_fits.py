@@ -440,3 +440,46 @@ def test_bytes_that_are_not_fits_are_refused(tmp_path, content):
 def test_no_usable_image(tmp_path, hdus, words):
     with pytest.raises(InputError, match=words):
         open_stack(write(tmp_path / "a.fits", *hdus))
+
+
+def test_a_compressed_image_without_a_name_has_its_error_and_quality(tmp_path):
+    data, quality = image(), np.zeros((24, 20), "i2")
+    quality[2, 3] = 1
+    path = write(
+        tmp_path / "a.fits.fz",
+        fits.PrimaryHDU(),
+        fits.CompImageHDU(data, quantize_level=0, compression_type="GZIP_2"),
+        fits.ImageHDU(np.full((24, 20), 2, "f4"), name="ERR"),
+        fits.ImageHDU(quality, name="DQ"),
+    )
+    stack = open_stack(path)
+    assert (stack.attrs["variance_source"], stack.attrs["mask_source"]) == ("ERR", "DQ")
+    assert (stack["variance"].values == 4).all()
+    assert np.argwhere(stack["mask"].values).tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize(("telescope", "masked"), [("JWST", 1), ("HST", 2)])
+def test_of_jwst_the_flag_not_to_use_a_pixel_counts(tmp_path, telescope, masked):
+    quality = np.zeros((24, 20), "i4")
+    quality[2, 3], quality[5, 6] = 1, 4  # DO_NOT_USE, and a jump that was mended
+    primary = fits.PrimaryHDU(header=fits.Header({"TELESCOP": telescope}))
+    path = write(
+        tmp_path / "a.fits", primary, fits.ImageHDU(image(), name="SCI"), fits.ImageHDU(quality, name="DQ")
+    )
+    assert open_stack(path)["mask"].values.sum() == masked
+
+
+@pytest.mark.parametrize(
+    ("cards", "axis"),
+    [
+        ({"PROGRAM": "Siril 1.2.0"}, "c"),
+        ({"COLORSPC": "RGB"}, "c"),
+        ({"COLORSPC": "RGB", "CTYPE3": "TIME"}, "t"),
+        ({}, "t"),
+    ],
+)
+def test_three_planes_are_colours_if_the_header_tells_of_colours(tmp_path, cards, axis):
+    path = write(tmp_path / "a.fits", fits.PrimaryHDU(np.ones((3, 24, 20), "f4"), fits.Header(cards)))
+    stack = open_stack(path)
+    assert stack["data"].dims == (axis, "y", "x")
+    assert stack.attrs.get("channel_names") == (["red", "green", "blue"] if axis == "c" else None)

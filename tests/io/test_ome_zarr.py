@@ -9,11 +9,13 @@ import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
 from blinddps_sci.io.ome_zarr import open_levels
+from blinddps_sci.io.result import create_result
 
 RNG = np.random.default_rng(1)
 
@@ -289,3 +291,50 @@ def test_damaged_display_settings_are_left_aside(tmp_path):
         root = zarr.create_group(str(tmp_path / str(number)), zarr_format=2, attributes=attributes)
         root.create_array("0", data=pixels(2, 16, 20))
         assert "channel_names" not in open_stack(tmp_path / str(number)).attrs
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("packed", [False, True])
+def test_missing_values_that_xarray_wrote(tmp_path, version, packed):
+    data = np.round(RNG.normal(size=(16, 12)), 1).astype("f4")
+    data[3, 4] = np.nan
+    encoding = (
+        {"dtype": "i2", "scale_factor": 0.1, "_FillValue": -32768} if packed else {"_FillValue": -9999.0}
+    )
+    source = xr.Dataset({"image": (("y", "x"), data)})
+    source.to_zarr(tmp_path / "a.zarr", zarr_format=version, consolidated=False, encoding={"image": encoding})
+    np.testing.assert_allclose(open_stack(tmp_path / "a.zarr")["data"].values, data, atol=1e-6)
+
+
+def test_zeros_of_an_array_without_missing_values_are_data(tmp_path):
+    data = np.zeros((16, 12), "f4")
+    np.testing.assert_array_equal(open_stack(zarr_v2(tmp_path / "a.zarr", data))["data"].values, data)
+
+
+def test_a_region_lies_where_it_was_cut_out(tmp_path):
+    """Translations of the level are scaled by those of the image, and a result keeps where it lies."""
+    path = tmp_path / "a.zarr"
+    group = zarr.create_group(str(path))
+    group.create_array("0", data=pixels(32, 24))
+    space = {"type": "space", "unit": "nanometer"}
+    levels = [{"type": "scale", "scale": [100, 200]}, {"type": "translation", "translation": [5000, 0]}]
+    image = [{"type": "scale", "scale": [1, 2]}, {"type": "translation", "translation": [0, 700]}]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "axes": [{"name": "y", **space}, {"name": "x", **space}],
+                "datasets": [{"path": "0", "coordinateTransformations": levels}],
+                "coordinateTransformations": image,
+            }
+        ],
+    }
+    assert open_stack(path).attrs["origin"] == pytest.approx({"y": 5.0, "x": 0.7})
+    part = open_stack(path, region="10:30,5:20")
+    assert part.attrs["origin"] == pytest.approx({"y": 6.0, "x": 2.7})
+    store = create_result(tmp_path / "out.zarr", template=part, node_y=[8.0], node_x=[8.0], kernel_size=8)
+    store.finish()
+    kept = open_stack(tmp_path / "out.zarr")
+    assert kept.attrs["origin"] == pytest.approx({"y": 6.0, "x": 2.7})
+    (first, *_) = zarr.open_group(str(store.path)).attrs["ome"]["multiscales"][0]["datasets"]
+    assert first["coordinateTransformations"][1]["translation"] == pytest.approx([6.0, 2.7])

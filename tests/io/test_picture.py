@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -85,3 +86,12 @@ def test_a_folder_without_frames_is_no_stack(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("clouds")
     with pytest.raises(InputError, match="is not a Zarr folder, and holds no frames"):
         open_stack(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [2, 6])
+def test_sixteen_bits_a_colour_are_not_cut_to_eight(tmp_path: Path, kind: int) -> None:
+    """Pillow would open it as 8 bits; its header says what it is."""
+    header = struct.pack(">IIBBBBB", 16, 16, 16, kind, 0, 0, 0)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header)
+    with pytest.raises(InputError, match="16 bits a colour"):
+        open_stack(tmp_path / "a.png")

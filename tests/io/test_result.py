@@ -423,6 +423,7 @@ def test_status_and_record(tmp_path: Path) -> None:
         "fingerprint": "0a1b",
         "weights": {"image": "ff" * 32},
         "threads": np.int64(2),
+        "uncertainty": {"scale": 1.1, "interval_95": 3.0},
     }
     template = stack()
     template.attrs["header"] = [["OBJECT", "M 31", "name"], ["EMPTY", None, ""]]
@@ -439,6 +440,7 @@ def test_status_and_record(tmp_path: Path) -> None:
     opened = open_result(tmp_path / "out.zarr")
     assert (opened.status, opened.sentence) == ("complete", "Two units are quarantined.")
     assert opened.dataset().attrs["fingerprint"] == "0a1b"
+    assert opened.dataset()["std"].attrs["interval_95"] == 3.0
     # Strict JSON: other languages read it, too.
     text = (tmp_path / "out.zarr" / "zarr.json").read_text()
     metadata = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))

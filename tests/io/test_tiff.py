@@ -207,3 +207,9 @@ def test_no_usable_image(tmp_path, data, options, words):
     tifffile.imwrite(tmp_path / "a.tif", data, **options)
     with pytest.raises(InputError, match=words):
         open_stack(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("dtype", "level"), [("u1", 255), ("u2", 65535), ("f4", None)])
+def test_integers_saturate_where_their_type_ends(tmp_path, dtype, level):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((16, 16), dtype))
+    assert open_stack(tmp_path / "a.tif").attrs.get("saturation") == level

@@ -20,7 +20,7 @@ def space(tmp_path: Path) -> ResultSpace:
     """Make that of a time series of two channels and four slices, cut out of a larger image."""
     template = open_stack(xr.DataArray(np.zeros((3, 2, 4, 40, 600), np.float32), dims=list("tczyx")))
     template.attrs.update(pixel_scale=[0.1, 0.2], pixel_unit="micrometer", z_scale=0.5)
-    template.attrs.update(region=[[10, 50], [20, 620]])
+    template.attrs.update(region=[[10, 50], [20, 620]], origin={"y": 1.0, "x": 4.0})
     store = create_result(
         tmp_path / "cells.zarr", template=template, node_y=[9.5, 29.5], node_x=[99.5, 299.5, 499.5], frames=12
     )
