@@ -25,7 +25,7 @@ from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, fast_half
 from blinddps_sci.training.loader import Batches
 from blinddps_sci.training.recipe import Recipe
 
-__all__ = ["Trainer", "denoising_loss"]
+__all__ = ["Trainer", "denoising_loss", "stratified_normal"]
 
 _BINS = (0.02, 0.1, 0.3, 1.0, 3.0)
 """Edges of the noise levels between which the loss is logged apart."""
@@ -47,6 +47,16 @@ def denoising_loss(
     error = denoiser(clean + s * noise, sigma, label) - clean
     losses: Tensor = (weight * error**2).flatten(1).mean(dim=1)
     return losses
+
+
+def stratified_normal(count: int, generator: torch.Generator) -> Tensor:
+    """Return ``count`` standard normal numbers, one of each of as many equally likely strata.
+
+    A batch that sees every noise level has a steadier loss (Kingma et al., arXiv:2107.00630, appendix I.1).
+    """
+    shares = torch.rand(count, device=generator.device, generator=generator)
+    shares = (shares + torch.arange(count, device=generator.device)) / count
+    return torch.special.ndtri(shares.clamp(1e-6, 1 - 1e-6))
 
 
 class Trainer:
@@ -182,7 +192,7 @@ class Trainer:
         items, labels = next(batches)
         clean = torch.as_tensor(items).to(self.device, memory_format=torch.channels_last, non_blocking=True)
         label = torch.as_tensor(labels).to(self.device, non_blocking=True) if recipe.labels else None
-        normal = torch.randn(len(clean), device=self.device, generator=generator)
+        normal = stratified_normal(len(clean), generator)
         sigma = (recipe.sigma_mean + recipe.sigma_spread * normal).exp()
         noise = torch.randn(clean.shape, device=self.device, generator=generator)
         fall = min(1.0, 4 * (1 - progress))

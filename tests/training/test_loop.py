@@ -15,7 +15,7 @@ from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.unet import UNet, UNetConfig
 from blinddps_sci.priors.wrap import EDMDenoiser
 from blinddps_sci.training import loop
-from blinddps_sci.training.loop import Batches, Trainer, denoising_loss
+from blinddps_sci.training.loop import Batches, Trainer, denoising_loss, stratified_normal
 from blinddps_sci.training.recipe import Recipe
 
 
@@ -72,6 +72,15 @@ def test_the_loss_is_the_weighted_error_of_each_item() -> None:
     squares = (0.5 * (clean + s * noise) - clean) ** 2
     expected = (sigma**2 + 0.25) / (0.5 * sigma) ** 2 * squares.mean(dim=(1, 2, 3))
     torch.testing.assert_close(denoising_loss(Half(), clean, sigma, noise, None), expected)
+
+
+def test_the_noise_of_a_batch_is_normal_and_of_every_stratum() -> None:
+    drawn = stratified_normal(1000, torch.Generator().manual_seed(0))
+    shares = torch.special.ndtr(drawn).sort().values
+    assert torch.equal((1000 * shares).floor().clamp(max=999), torch.arange(1000.0))
+    again = torch.stack([stratified_normal(4, torch.Generator().manual_seed(seed)) for seed in range(2000)])
+    assert abs(float(again.mean())) < 0.02
+    assert abs(float(again.std()) - 1) < 0.02
 
 
 def test_ten_steps_leave_a_checkpoint_and_a_log(recipe: Recipe, tmp_path: Path, train) -> None:
