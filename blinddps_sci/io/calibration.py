@@ -90,7 +90,8 @@ def _master(frames: xr.Dataset | None, name: str, data: xr.DataArray, default: f
     """Return the mean of a calibration, ([c,] h, w)."""
     if frames is None:
         return np.full(data.shape[-2:], default, np.float32)
-    return _planes(frames, name, data).mean(axis=0)
+    mean: Plane = _planes(frames, name, data).mean(axis=0)
+    return mean
 
 
 def _planes(frames: xr.Dataset, name: str, data: xr.DataArray) -> Plane:

@@ -56,7 +56,8 @@ def stratified_normal(count: int, generator: torch.Generator) -> Tensor:
     """
     shares = torch.rand(count, device=generator.device, generator=generator)
     shares = (shares + torch.arange(count, device=generator.device)) / count
-    return torch.special.ndtri(shares.clamp(1e-6, 1 - 1e-6))
+    drawn: Tensor = torch.special.ndtri(shares.clamp(1e-6, 1 - 1e-6))
+    return drawn
 
 
 class Trainer:
