@@ -18,6 +18,7 @@ from torch import Tensor
 from blinddps_sci.engine.batches import Callback
 from blinddps_sci.engine.burst_scene import (
     BurstScene,
+    as_bright,
     chi2_by_tile,
     first_unknowns,
     operator_of,
@@ -68,7 +69,7 @@ def restore_burst(job: Job, number: int, callback: Callback | None = None) -> Un
     scene = _with_tilts(job, unit, window, callback) or pose(job, unit, window)
     if scene is None:
         return UnitResult.nothing(job, unit, _in_all(window.mask))
-    posterior = draw_chain(job, scene, callback)
+    scene, posterior = draw_chain(job, scene, callback)
     if posterior.status is not Status.COMPLETE:
         raise InputError(f"unit {number}: {posterior.status.value}")
     return _collected(job, scene, posterior)
@@ -91,7 +92,7 @@ def _with_tilts(job: Job, unit: Unit, window: Window, callback: Callback | None)
         if callback is not None:
             callback(replace(progress, step=0))
 
-    found = draw_chain(job.with_draws(1), other, waiting).samples["tilt"][0]
+    found = draw_chain(job.with_draws(1), other, waiting)[1].samples["tilt"][0]
     by_frame = found.reshape(len(other.used), 2, *found.shape[-2:])[np.searchsorted(other.used, scene.used)]
     return replace(scene, known={"tilt": by_frame.reshape(1, -1, *found.shape[-2:])})
 
@@ -105,16 +106,16 @@ def frames_of(job: Job, unit: Unit) -> Window:
     return Window(window.data[None], variance, window.mask[None])
 
 
-def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) -> Posterior:
-    """Return the draws of one field of view (S, 1, ...), with a kernel for every node.
+def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) -> tuple[BurstScene, Posterior]:
+    """Return the draws of one field of view (S, 1, ...), with a kernel for every node, and what they are of.
 
     The first is made where ever finer grids of kernels lead, until they explain the frames; each other near
-    the last, with the same grid.
+    the last, with the same grid. On the way to the first the exposures are measured anew.
     """
     rungs = grids(*scene.nodes)
     if job.config.sampler == "dps":
         unknowns = first_unknowns(job, scene, rungs[-1])
-        return _drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)
+        return scene, _drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)
     done, runs, draws, states = 0, 0, list[Posterior](), None
     before = grid = rungs[0]
     while len(draws) < job.draws:
@@ -129,12 +130,14 @@ def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) ->
                 callback(replace(progress, step=done + progress.step, steps=total))
 
         draw = _drawn(job, scene, grid, unknowns, steps, runs, 1, tell)
+        if not draws:
+            scene = as_bright(scene, operator_of(job, scene, grid), draw)
         states, before, done, runs = draw.states, grid, done + steps, runs + 1
         if draws or grid == rungs[-1] or float(draw.chi2.mean()) <= _EXPLAINED:
             draws.append(_with_all_kernels(scene, draw, grid))
         else:
             grid = rungs[rungs.index(grid) + 1]
-    return concatenate(draws)
+    return scene, concatenate(draws)
 
 
 def _with_all_kernels(scene: BurstScene, draw: Posterior, grid: tuple[int, int]) -> Posterior:

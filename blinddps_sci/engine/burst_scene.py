@@ -31,10 +31,11 @@ from blinddps_sci.operators.warp import TiltGrid
 from blinddps_sci.priors.fused import PlanewisePrior
 from blinddps_sci.priors.tilt import TiltField
 from blinddps_sci.sampling.noise import Site, Stream
+from blinddps_sci.sampling.posterior import Posterior
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, TiltMap, Unknown
 from blinddps_sci.tiling.plan import Tile, Unit
 
-__all__ = ["BurstScene", "chi2_by_tile", "first_unknowns", "operator_of", "pose", "renewed"]
+__all__ = ["BurstScene", "as_bright", "chi2_by_tile", "first_unknowns", "operator_of", "pose", "renewed"]
 
 _LAST = 0.02
 _FIRST = {"image": 1.0, "kernel": 1.0, "tilt": 1.0}
@@ -162,13 +163,22 @@ def pose(job: Job, unit: Unit, window: Window, frames: NDArray[np.intp] | None =
 
 
 def _chosen(frames: NDArray[np.float32], keep: float) -> tuple[NDArray[np.intp], Registration]:
-    """Return which frames are used, in order, and how they lie on each other."""
+    """Return which frames are used, in order, and how they lie on the mean of all that show the scene.
+
+    Another unit may use others; its scene has to lie at the same place, and be as bright.
+    """
     found = register(frames)
-    alike = np.flatnonzero(found.alike >= _UNLIKE * np.median(found.alike))
+    # Frames that show nothing are like none, and may be most of them.
+    usual = np.median(found.alike[found.alike > 0]) if (found.alike > 0).any() else 0.0
+    alike = np.flatnonzero(found.alike >= _UNLIKE * usual)
     count = max(1, round(keep * len(frames)))
     sharpest = alike[np.argsort(-found.sharpness[alike], kind="stable")[:count]]
     used = np.sort(sharpest)
-    return used, found if len(used) == len(frames) else register(frames[used])
+    if len(used) == len(frames):
+        return used, found
+    tilt = found.tilt[used].mean(axis=0) - found.tilt[alike].mean(axis=0)
+    brightness = found.exposure[used].mean() / found.exposure[alike].mean()
+    return used, register(frames[used]).about(tilt, float(brightness))
 
 
 def _blur(registered: Registration) -> float:
@@ -220,8 +230,9 @@ def _kernel(job: Job, scene: BurstScene, grid: tuple[int, int]) -> Unknown:
 
 
 def _tilt(job: Job, scene: BurstScene) -> Unknown:
-    model, grid = job.tilt_model, scene.tilts
-    physical = TiltMap(model.unit(scene.tilt_field), frames=len(scene.used), free="image" in scene.known)
+    model, grid, free = job.tilt_model, scene.tilts, "image" in scene.known
+    y, x = (0.0, 0.0) if free else scene.registered.tilt.mean(axis=0).tolist()
+    physical = TiltMap(model.unit(scene.tilt_field), frames=len(scene.used), free=free, mean=(y, x))
     start = torch.from_numpy(scene.registered.tilt.astype(np.float32)).reshape(1, -1, 1, 1)
     return Unknown(
         PlanewisePrior(model.on(grid, scene.tilt_field, job.device), channels=2),
@@ -260,6 +271,20 @@ def renewed(
     return {
         name: _annealed(replace(each, start=start[name]), _RENEWED[name]) for name, each in unknowns.items()
     }
+
+
+def as_bright(scene: BurstScene, operator: Operator, draw: Posterior) -> BurstScene:
+    """Return the problem with the exposures that suit a draw best; if the scene is unknown, of their mean."""
+    with torch.no_grad():
+        predicted = operator.forward({name: values[0] for name, values in draw.samples.items()})
+    weight = scene.likelihood.whitening(predicted, scene.data) ** 2
+    weight = torch.where(scene.likelihood.active(predicted, scene.data), weight, 0.0)
+    seen, told = ((weight * predicted * other).sum(dim=(-2, -1)) for other in (scene.data, predicted))
+    ratio = torch.where(told > 0, seen / told, 1.0)[0].cpu().numpy()
+    exposure = scene.registered.exposure * ratio
+    if "image" not in scene.known:
+        exposure *= scene.registered.exposure.mean() / exposure.mean()
+    return replace(scene, registered=replace(scene.registered, exposure=exposure))
 
 
 def chi2_by_tile(scene: BurstScene, operator: Operator, samples: Mapping[str, Tensor]) -> Tensor:

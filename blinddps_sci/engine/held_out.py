@@ -49,7 +49,8 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
     if scene is None:
         raise InputError("no frame shows anything")
     scene = _about(scene, image.astype(np.float32), job.margin)
-    samples = {name: draws[:, 0] for name, draws in draw_chain(job, scene).samples.items()}
+    scene, posterior = draw_chain(job, scene)
+    samples = {name: draws[:, 0] for name, draws in posterior.samples.items()}
     found = chi2_by_tile(scene, operator_of(job, scene, scene.nodes), samples)
     return of_all(found, scene.used, job.frames)
 

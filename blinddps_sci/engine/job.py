@@ -37,7 +37,7 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 15
+ALGORITHM = 16
 """Raised whenever the same configuration would give another answer."""
 
 _UNTOLD = 1.4

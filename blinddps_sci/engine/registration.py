@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,10 @@ class Registration:
     Parameters
     ----------
     tilt : ndarray, (F, 2)
-        Pixels (dy, dx): at p a frame sees the mean's p + tilt. The frames' mean is zero.
+        Pixels (dy, dx): at p a frame sees the mean's p + tilt. The frames' mean is zero, unless `about` was
+        called.
     exposure : ndarray, (F,)
-        Brightness over that of the mean, one on average.
+        Brightness over that of the mean, one on average, unless `about` was called.
     moved : ndarray, (F, h, w)
         The frames, each moved back and with the mean's brightness.
     mean : ndarray, (h, w)
@@ -39,7 +40,7 @@ class Registration:
         Correlation of each frame, moved back, with the sum of the others at equal contrast; one of a single
         frame, zero of one without contrast.
     sharpness : ndarray, (F,)
-        Energy of each frame's gradient over that of the mean's.
+        Energy of each frame's gradient over that of the mean's, at equal brightness.
     """
 
     tilt: NDArray[np.float64]
@@ -48,6 +49,17 @@ class Registration:
     mean: Frames
     alike: NDArray[np.float64]
     sharpness: NDArray[np.float64]
+
+    def about(self, tilt: NDArray[np.float64], exposure: float) -> Registration:
+        """Return the frames laid on another scene, which the mean sees at p + tilt, that much fainter."""
+        moved = np.stack([_moved(frame, tilt) for frame in self.moved]) / np.float32(exposure)
+        return replace(
+            self,
+            tilt=self.tilt + tilt,
+            exposure=self.exposure * exposure,
+            moved=moved,
+            mean=moved.mean(axis=0),
+        )
 
 
 def filled(frame: Frames, mask: NDArray[np.bool_]) -> Frames:
@@ -74,7 +86,7 @@ def register(frames: Frames) -> Registration:
         moved=moved,
         mean=mean,
         alike=_alike(moved),
-        sharpness=energy[:-1] / max(energy[-1], np.finfo(float).tiny),
+        sharpness=energy[:-1] / exposure**2 / max(energy[-1], np.finfo(float).tiny),
     )
 
 

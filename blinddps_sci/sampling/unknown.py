@@ -280,7 +280,7 @@ class TiltMap(Identity):
     """Tilt fields in pixels, without what a shift or a warp of the scene would undo.
 
     Of one frame the mean over the field of each component is taken out; of F frames, at every node, the
-    mean over the frames.
+    mean over the frames is what is given.
 
     Parameters
     ----------
@@ -290,14 +290,28 @@ class TiltMap(Identity):
         F.
     free : bool
         Whether nothing is taken out, because the scene is known.
+    mean : (float, float)
+        Of dy and dx over the frames, pixels: zero, unless the scene is to lie where other frames have it.
     """
 
     scale: float = 1.0
     frames: int = 1
     free: bool = False
+    mean: tuple[float, float] = (0.0, 0.0)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the displacements (B, F * 2, n_y, n_x), dy and dx of frame after frame."""
+        return self._linear(z) + self._means(z)
+
+    def inverse(self, value: Tensor) -> Tensor:
+        """Return the displacement on the network's domain."""
+        return (value - self._means(value)) / self.scale
+
+    def jacobian(self, z: Tensor) -> Root:
+        """Return the derivative, which is symmetric."""
+        return Root(self._linear, self._linear)
+
+    def _linear(self, z: Tensor) -> Tensor:
         if self.free:
             return self.scale * z
         if self.frames == 1:
@@ -305,13 +319,8 @@ class TiltMap(Identity):
         by_frame = z.reshape(len(z), self.frames, 2, *z.shape[-2:])
         return self.scale * (by_frame - by_frame.mean(dim=1, keepdim=True)).reshape(z.shape)
 
-    def inverse(self, value: Tensor) -> Tensor:
-        """Return the displacement on the network's domain."""
-        return value / self.scale
-
-    def jacobian(self, z: Tensor) -> Root:
-        """Return the derivative, which is the map itself and symmetric."""
-        return Root(self, self)
+    def _means(self, like: Tensor) -> Tensor:
+        return like.new_tensor(self.mean).repeat(self.frames)[:, None, None]
 
 
 @dataclass(frozen=True)

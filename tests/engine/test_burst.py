@@ -16,12 +16,14 @@ from astropy.io import fits
 import blinddps_sci
 import blinddps_sci.engine.burst as engine_burst
 from blinddps_sci.engine.budget import cost
+from blinddps_sci.engine.burst_scene import pose
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.refinement import RESTART
 from blinddps_sci.engine.restore import resume, verify
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import ConfigError, PriorError
+from blinddps_sci.io import Window
 from blinddps_sci.io.result import open_result
 from blinddps_sci.operators.warp import TiltGrid
 from blinddps_sci.priors.uninformative import UniformPrior
@@ -98,6 +100,27 @@ def test_frames_that_show_nothing_are_left_out(burst_job, frames: np.ndarray) ->
     assert result.tilt is not None
     assert np.isnan(result.tilt[FRAMES:]).all()
     assert not result.mask.any()
+
+
+def test_frames_that_show_nothing_may_be_most(burst_job, frames: np.ndarray) -> None:
+    plain = np.concatenate([frames, np.full((4, *frames.shape[1:]), 180.0, np.float32)])
+    result = run_unit(burst_job(plain, noise="gaussian:2"), 0)
+    assert np.isfinite(result.chi2).all(axis=1).tolist() == [True] * FRAMES + [False] * 4
+    alone = run_unit(burst_job(frames, noise="gaussian:2"), 0)
+    np.testing.assert_allclose(result.images.mean(), alone.images.mean(), rtol=0.01)
+
+
+def test_units_that_keep_other_frames_agree_on_where_the_scene_is(burst_job, frames: np.ndarray) -> None:
+    job = burst_job(frames, keep=0.67)
+    unit = job.plan.unit_at(0)
+    sharp = np.stack([3 * f - f.mean() * 2 for f in frames])
+    scenes = [
+        pose(job, unit, Window(np.where(np.arange(FRAMES)[:, None, None] == dull, frames, sharp), None, mask))
+        for dull, mask in ((0, np.zeros(frames.shape, bool)), (2, np.zeros(frames.shape, bool)))
+    ]
+    assert [scene.used.tolist() for scene in scenes if scene] == [[1, 2], [0, 1]]
+    tilts = [dict(zip(s.used.tolist(), s.registered.tilt.tolist(), strict=True)) for s in scenes if s]
+    np.testing.assert_allclose(tilts[0][1], tilts[1][1], atol=0.15)  # frame 1 is in both
 
 
 def test_bad_pixels_of_one_frame_are_those_of_no_other(burst_job, frames: np.ndarray) -> None:

@@ -45,6 +45,21 @@ def test_sharper_frames_have_more_energy(picture: np.ndarray) -> None:
     frames = np.stack([gaussian_filter(picture, sigma) for sigma in (1.0, 0.0, 3.0)])
     sharpness = register(frames).sharpness
     assert sharpness[1] > sharpness[0] > sharpness[2]
+    before, after = (register((frames + 3) * np.float32(g)).sharpness for g in (1, [[[1]], [[0.8]], [[1.2]]]))
+    np.testing.assert_allclose(after, before, rtol=0.1)
+
+
+def test_some_frames_are_laid_on_the_mean_of_all(picture: np.ndarray) -> None:
+    tilts = np.array([[2.0, -1.0], [-3.5, 0.5], [1.5, 0.5]])
+    frames = displaced(picture + 1.0, tilts) * np.float32([[[0.9]], [[1.0]], [[1.1]]])
+    everything, some = register(frames), register(frames[:2])
+    some = some.about(everything.tilt[:2].mean(axis=0), float(everything.exposure[:2].mean()))
+    np.testing.assert_allclose(some.tilt, tilts[:2], atol=0.15)
+    np.testing.assert_allclose(some.exposure, [0.9, 1.0], atol=0.02)
+    apart, alike = (
+        np.std((found.mean - everything.mean)[8:-8, 8:-8]) for found in (register(frames[:2]), some)
+    )
+    assert alike < 0.3 * apart
 
 
 def test_a_frame_of_something_else_is_not_alike(picture: np.ndarray) -> None:

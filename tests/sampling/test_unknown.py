@@ -228,6 +228,12 @@ def test_tilts_of_frames_average_to_zero_over_the_frames() -> None:
     tilt = gauge(z).unflatten(1, (3, 2))
     assert tilt.mean(dim=1).abs().max() < 1e-6
     torch.testing.assert_close(tilt[:, 0] - tilt[:, 1], 2 * (z[:, 0:2] - z[:, 2:4]))
+    placed = TiltMap(2.0, frames=3, mean=(0.5, -1.0))
+    torch.testing.assert_close(
+        placed(z) - gauge(z), torch.tensor([0.5, -1.0] * 3)[:, None, None].expand_as(z)
+    )
+    torch.testing.assert_close(placed(placed.inverse(placed(z))), placed(z))
+    torch.testing.assert_close(placed.jacobian(z).apply(z), gauge(z))
     own, automatic = gauge.jacobian(z), Identity.jacobian(gauge, z)
     change = torch.randn_like(z)
     torch.testing.assert_close(own.apply(change), automatic.apply(change))
