@@ -27,7 +27,8 @@ def result(tmp_path: Path) -> Callable[..., ResultStore]:
 
     def make(name: str = "cells", frames: int = 1) -> ResultStore:
         template = open_stack(np.zeros((frames, 60, 80) if frames > 1 else (60, 80), np.float32))
-        template.attrs.update(pixel_scale=[0.1, 0.1], pixel_unit="micrometer", region=[[100, 160], [0, 80]])
+        template.attrs.update(pixel_scale=[0.1, 0.1], pixel_unit="micrometer")
+        template.attrs.update(region=[[100, 160], [0, 80]], origin={"y": 10.0, "x": 0.0})
         nodes = {"node_y": [9.5, 29.5, 49.5], "node_x": [9.5, 29.5, 49.5, 69.5]}
         tilts = {"tilt_y": [29.5], "tilt_x": [39.5]} if frames > 1 else {}
         made = create_result(

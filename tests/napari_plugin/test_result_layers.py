@@ -33,7 +33,7 @@ def make(tmp_path: Path) -> Callable[..., ResultStore]:
         dims = [*"tc"[2 - len(shape) :], "y", "x"]
         template = open_stack(xr.DataArray(np.zeros((*shape, 40, 600), np.float32), dims=dims))
         template.attrs.update(pixel_scale=[0.1, 0.2], pixel_unit="micrometer", unit="counts")
-        template.attrs.update(region=[[100, 140], [0, 600]])
+        template.attrs.update(region=[[100, 140], [0, 600]], origin={"y": 10.0, "x": 0.0})
         nodes = {"node_y": [9.5, 29.5], "node_x": [99.5, 299.5, 499.5]}
         store = create_result(tmp_path / "cells.zarr", template=template, **nodes, **options)
         kernels, chi2 = np.full((2, 3, 32, 32), np.nan), np.full((2, 3), np.nan)
