@@ -1,8 +1,7 @@
 """Unknowns: what is to be found, on the network's domain and in physical units.
 
-An `Unknown` joins a prior to the map that takes its domain, about [-1, 1], to what the
-operator works with. The samplers know unknowns by name only; a set of them that an operator
-accepts is a blind inverse problem.
+An `Unknown` joins a prior to the map that takes its domain, about [-1, 1], to what the operator works with.
+The samplers know unknowns by name only; a set of them that an operator accepts is a blind inverse problem.
 """
 
 from __future__ import annotations
@@ -279,8 +278,7 @@ def _derivative(function: Callable[[Tensor], Tensor], z: Tensor) -> Root:
 class TiltMap(Identity):
     """Tilt fields in pixels, without what a shift or a warp of the scene would undo.
 
-    Of one frame the mean over the field of each component is taken out; of F frames, at every node, the
-    mean over the frames is what is given.
+    Of one frame the mean over the field is taken out; of F frames the mean at every node is given.
 
     Parameters
     ----------
@@ -291,7 +289,7 @@ class TiltMap(Identity):
     free : bool
         Whether nothing is taken out, because the scene is known.
     mean : (float, float)
-        Of dy and dx over the frames, pixels: zero, unless the scene is to lie where other frames have it.
+        Of dy and dx over the frames, pixels; zero unless the scene lies where other frames have it.
     """
 
     scale: float = 1.0
