@@ -1,7 +1,7 @@
 """Run the examples of the gallery and keep what they print and draw: `make gallery`.
 
-Each runs in a folder of its own. Its picture, its output and a digest of its code go to examples/pictures,
-from which the pages are made; an example whose code has not changed since is passed over.
+Each runs in a folder of its own. Its picture, its output and a digest go to examples/pictures, from which the
+pages are made; an example is passed over if neither its code nor what decides an answer has changed since.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import runpy
 import tempfile
 import time
 from contextlib import chdir, redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -47,10 +48,21 @@ class GalleryOrder:
         return ORDER.index(Path(file).stem)
 
 
+@cache
+def decides() -> bytes:
+    """Return a digest of what decides an answer: the algorithm, the networks, and the factors of ``std``."""
+    from blinddps_sci.engine.job import ALGORITHM
+    from blinddps_sci.priors.registry import shipped
+
+    cards = {name: (card.sha256, card.uncertainty) for name, card in shipped().items()}
+    return hashlib.sha256(json.dumps([ALGORITHM, cards], sort_keys=True).encode()).digest()
+
+
 def digest(name: str) -> str:
-    """Return a digest of an example's code, in which prose does not count."""
+    """Return a digest of an example's code, in which prose does not count, and of what decides its answer."""
     body = ast.parse((EXAMPLES / f"{name}.py").read_text()).body
-    return hashlib.sha256(ast.dump(ast.Module(body[1:], [])).encode()).hexdigest()[:16]
+    code = ast.dump(ast.Module(body[1:], [])).encode()
+    return hashlib.sha256(code + decides()).hexdigest()[:16]
 
 
 def record() -> dict[str, str]:

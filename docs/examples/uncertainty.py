@@ -2,8 +2,8 @@
 How far to trust a pixel
 ========================
 
-A result is a set of draws. Their standard deviation says where the image is uncertain;
-with a truth at hand one can ask whether it says so rightly.
+A result has a standard deviation, which says where the image is uncertain; with a truth at
+hand one can ask whether it says so rightly.
 """
 
 # sphinx_gallery_thumbnail_path = 'examples/pictures/uncertainty.png'
@@ -29,6 +29,7 @@ data = blur(scene, moffat(PSF, 3.5)) + NOISE * rng.standard_normal((SIZE, SIZE))
 
 result = restore(data, noise=f"gaussian:{NOISE}", quality="fast", samples=12)
 restored, std = result.image.values, result["std"].values
+wide = result["std"].attrs["interval_95"]
 
 # %%
 # A blind result may lie a fraction of a pixel beside the truth, which no data can tell.
@@ -38,13 +39,16 @@ moved = align(restored, truth, 2)
 error, expected = moved.estimate - moved.truth, std[5:-5, 5:-5]
 
 # %%
-# If standard deviations were right and errors normal, 68 % of the pixels were within one
-# of them. Where the image is uncertain the error should be large, which the correlation
+# Of all pixels, 68 % should lie within one standard deviation. Large errors are more
+# frequent than a Gaussian's, so that 95 % do not lie within two: the result says within
+# how many. Where the image is uncertain the error should be large, which the correlation
 # measures.
 
+distance = np.abs(error) / expected
 print(
-    f"within one standard deviation: {np.mean(np.abs(error) < expected):.0%} of the pixels; 68 % expected"
+    f"within one standard deviation: {np.mean(distance < 1):.0%} of the pixels; 68 % expected"
 )
+print(f"within {wide:.1f} of them: {np.mean(distance < wide):.0%}; 95 % expected")
 print(
     f"mean standard deviation {expected.mean():.4f}, rms error {np.sqrt(np.mean(error**2)):.4f}"
 )
@@ -69,16 +73,17 @@ for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
     axis.imshow(image, cmap=cmap, vmin=0, vmax=top)
     axis.set_title(title)
     axis.set_axis_off()
-z = np.linspace(-5, 5, 101)
-axes[1, 2].hist((error / expected).ravel(), z[::2], density=True, color="tab:green")
-axes[1, 2].plot(z, np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), "k", label="expected")
+axes[1, 2].hist((error / expected).ravel(), np.linspace(-8, 8, 65), color="tab:green")
+for limit, style, share in ((1, "-", "68 %"), (wide, "--", "95 %")):
+    axes[1, 2].axvline(-limit, color="k", ls=style)
+    axes[1, 2].axvline(limit, color="k", ls=style, label=share)
 axes[1, 2].set_title("error / standard deviation")
-axes[1, 2].legend(frameon=False, fontsize=8)
+axes[1, 2].legend(frameon=False, fontsize=8, title="expected")
 
 # %%
-# Right on average over many images is not right for each. Along the edges of these coins they are
-# too large. On their relief, which the blur has taken and the prior does not expect, they are too
-# small: where all draws lack the same, they agree. :doc:`/uncertainty` says how they are made.
+# Right on average is not right everywhere. On the relief of these coins, which the blur has taken and
+# the prior does not expect, they are too small: where all draws lack the same, they agree. On the
+# plain ground they are too large. :doc:`/uncertainty` says how they are made.
 #
 # .. image:: /examples/pictures/uncertainty.png
 #

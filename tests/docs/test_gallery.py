@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from blinddps_sci.engine import job
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLES = sorted(path.stem for path in (DOCS / "examples").glob("*.py"))
 
@@ -59,3 +61,9 @@ def test_prose_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
     assert script.digest("a") == script.digest("b") != script.digest("c")
+
+
+def test_another_algorithm_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runner().digest(EXAMPLES[0])
+    monkeypatch.setattr(job, "ALGORITHM", 0)
+    assert runner().digest(EXAMPLES[0]) != before
