@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas are there without the network, too
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
