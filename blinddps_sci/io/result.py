@@ -33,8 +33,6 @@ __all__ = [
     "store_path_for",
 ]
 
-_METADATA = ("zarr.json", ".zgroup", ".zarray")
-
 
 def create_result(
     path: str | os.PathLike[str],
@@ -74,7 +72,7 @@ def create_result(
     tilt_y, tilt_x : array_like, (n,), optional
         Tilt nodes; without them no tilts are kept.
     overwrite : bool
-        Whether an existing Zarr folder may be replaced. It is removed once the new one is ready.
+        Whether an existing result may be replaced. It is removed once the new one is ready.
 
     Returns
     -------
@@ -84,7 +82,7 @@ def create_result(
     Raises
     ------
     OutputError
-        If the parent is missing, the path exists and may not be overwritten or is not Zarr, or the
+        If the parent is missing, the path exists and may not be overwritten or is no result, or the
         store cannot be written. Nothing is left behind.
     ConfigError
         If sizes or nodes are not usable.
@@ -187,10 +185,12 @@ def _check_target(target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{target} exists; choose another name, resume it, or allow it to be overwritten")
-    if not any((target / name).is_file() for name in _METADATA):
+    try:
+        open_result(target)
+    except (OSError, ValueError, KeyError):
         raise OutputError(
-            f"{target} exists and is not a Zarr folder; it is not overwritten: remove it yourself"
-        )
+            f"{target} exists and is not a result; it is not overwritten: remove it yourself"
+        ) from None
 
 
 def _put_in_place(partial: Path, target: Path) -> None:

@@ -302,7 +302,7 @@ def test_an_input_is_never_replaced(run, scene, tmp_path, name: str) -> None:
 def test_a_folder_that_is_no_store_is_never_replaced(run, scene, tmp_path) -> None:
     (tmp_path / "photos.zarr").mkdir()
     (tmp_path / "photos.zarr" / "one.jpg").touch()
-    with pytest.raises(OutputError, match="not a Zarr"):
+    with pytest.raises(OutputError, match="not a result"):
         run(scene(32, 32), tmp_path / "photos.zarr", overwrite=True)
     assert written(tmp_path / "photos.zarr") == ["one.jpg"]
 

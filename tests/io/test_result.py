@@ -398,12 +398,14 @@ def test_places_that_must_not_be_written_are_refused(tmp_path: Path) -> None:
         create(tmp_path / "no" / "out.zarr")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("cat")
-    with pytest.raises(OutputError, match="not a Zarr folder"):
-        create(tmp_path / "photos", overwrite=True)
-    assert (tmp_path / "photos" / "cat.jpg").exists()
     (tmp_path / "file.zarr").write_text("text")
-    with pytest.raises(OutputError, match="not a Zarr folder"):
-        create(tmp_path / "file.zarr", overwrite=True)
+    zarr.create_group(str(tmp_path / "raw.zarr")).create_array("0", data=np.arange(4))
+    zarr.create_group(str(tmp_path / "old.zarr"), zarr_format=2)
+    for name in ("photos", "file.zarr", "raw.zarr", "old.zarr"):
+        with pytest.raises(OutputError, match="exists and is not a result"):
+            create(tmp_path / name, overwrite=True)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+    np.testing.assert_array_equal(zarr.open_group(str(tmp_path / "raw.zarr"))["0"][...], np.arange(4))
 
 
 def test_left_overs_of_a_killed_run_are_no_obstacle(tmp_path: Path) -> None:
