@@ -344,10 +344,11 @@ def _sample(dataset: Dataset) -> np.ndarray:
 
 
 def _windows(dataset: Dataset) -> Iterator[tuple[dict[str, int], slice, slice]]:
-    """Yield the middle of every plane, then all of them."""
+    """Yield the middle of every plane, then all of each; the first of a stack may be dark or out of focus."""
     sizes = {str(dim): size for dim, size in dataset["data"].sizes.items()}
     height, width = sizes.pop("y"), sizes.pop("x")
     planes = [dict(zip(sizes, where, strict=True)) for where in np.ndindex(*sizes.values())]
+    planes = planes[len(planes) // 2 :] + planes[: len(planes) // 2]
 
     def span(start: int, length: int) -> slice:
         return slice(start, min(start + _SAMPLE_SIDE, length))
