@@ -49,7 +49,7 @@ class QuarantineWarning(UserWarning):
 
 
 class MisfitWarning(UserWarning):
-    """The noise that was assumed, or the restoration, does not explain the data."""
+    """What was assumed, or the restoration, does not suit the data."""
 
 
 class NoveltyWarning(UserWarning):

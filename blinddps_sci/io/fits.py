@@ -7,6 +7,7 @@ header becomes attributes through `blinddps_sci.io.header` and `blinddps_sci.io.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import xarray as xr
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 
-from blinddps_sci.errors import InputError
+from blinddps_sci.errors import InputError, MisfitWarning
 from blinddps_sci.io.axes import COLOURS, Layout, check_image, layout_of
 from blinddps_sci.io.compressed import CompressedReader, open_hdus
 from blinddps_sci.io.files import SourceFile, reason, source_file
@@ -202,6 +203,13 @@ def open_fits(path: str | os.PathLike[str], hdu: int | str | None = None) -> xr.
     extensions = scan_extensions(file)
     image = select_extension(extensions, hdu, file.name)
     layout = layout_of(_axis_names(image), image.shape, f"{file.name}, extension {image}")
+    if "BAYERPAT" in image.header and "c" not in layout.dims:
+        warnings.warn(
+            f"{file.name} is the mosaic of a colour camera by its BAYERPAT, whose pattern would be taken for "
+            "structure; separate its colours first, or record SER, of which they are separated",
+            MisfitWarning,
+            stacklevel=2,
+        )
     reader = _placed(file, image, layout)
     check_image(reader.shape, image.dtype, f"{file.name}, extension {image}")
     arrays = {"data": LazyArray(reader, np.dtype(np.float32), (_scaling(image.header),), file.name)}

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 
-from blinddps_sci.errors import InputError
+from blinddps_sci.errors import InputError, MisfitWarning
 from blinddps_sci.io import open_stack, read_window
 
 RNG = np.random.default_rng(0)
@@ -483,3 +483,9 @@ def test_three_planes_are_colours_if_the_header_tells_of_colours(tmp_path, cards
     stack = open_stack(path)
     assert stack["data"].dims == (axis, "y", "x")
     assert stack.attrs.get("channel_names") == (["red", "green", "blue"] if axis == "c" else None)
+
+
+def test_the_mosaic_of_a_colour_camera_is_told_of(tmp_path):
+    path = write(tmp_path / "a.fits", fits.PrimaryHDU(image(), fits.Header({"BAYERPAT": "RGGB"})))
+    with pytest.warns(MisfitWarning, match="the mosaic of a colour camera"):
+        assert open_stack(path)["data"].dims == ("y", "x")
