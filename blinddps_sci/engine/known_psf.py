@@ -76,7 +76,7 @@ def _read(path: Path) -> np.ndarray:
         images = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None]
         if not images:
             return np.empty(0)
-        chosen = min(images, key=lambda hdu: _PREFERRED.index(hdu.name) if hdu.name in _PREFERRED else 9)
+        chosen = min(images, key=lambda hdu: (*_PREFERRED, hdu.name).index(hdu.name))
         finer = 1 if chosen.name in _PREFERRED else int(chosen.header.get("OVERSAMP", 1))
         if finer > 1 and "NXPSFS" not in chosen.header:
             raise InputError(f"PSF file {path} has {finer} samples a pixel; give it at the data's sampling")
