@@ -92,7 +92,8 @@ def _with_tilts(job: Job, unit: Unit, window: Window, callback: Callback | None)
         if callback is not None:
             callback(replace(progress, step=0))
 
-    found = draw_chain(job.with_draws(1), other, waiting)[1].samples["tilt"][0]
+    _, posterior = draw_chain(job.with_draws(1), other, waiting)
+    found = posterior.samples["tilt"][0]
     by_frame = found.reshape(len(other.used), 2, *found.shape[-2:])[np.searchsorted(other.used, scene.used)]
     return replace(scene, known={"tilt": by_frame.reshape(1, -1, *found.shape[-2:])})
 

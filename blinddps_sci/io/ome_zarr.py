@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -225,9 +225,9 @@ def _multiscale(folder: Path, ome: Mapping[str, Any], number: int = 0) -> xr.Dat
         raise InputError(f"{folder.name} names {len(axes)} axes for an array of shape {array.shape}")
     names = [_ome_axis(axis) for axis in axes]
     layout = layout_of(names, array.shape, folder.name)
-    scale = _scale(level, array.ndim) * _scale(image, array.ndim)
+    scale, first = _transformed(level, image, array.ndim)
     attrs: dict[str, Any] = {"format": "ome-zarr", **_pixel_size(names, axes, scale)}
-    origin = _origin(names, axes, _first((level, image), array.ndim))
+    origin = _origin(names, axes, first)
     if any(origin.values()):
         attrs["origin"] = origin
     channels = _channel_names(ome.get("omero"))
@@ -295,25 +295,19 @@ def _channel_names(omero: Any) -> list[str]:
     return [str(channel.get("label", number)) for number, channel in enumerate(channels)]
 
 
-def _scale(holder: Mapping[str, Any], ndim: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Product of the scale transformations of a level or of a multiscale."""
-    scale = np.ones(ndim)
-    for transform in holder.get("coordinateTransformations") or []:
-        if transform.get("type") == "scale":
-            scale *= np.asarray(transform["scale"], np.float64)
-    return scale
-
-
-def _first(holders: Sequence[Mapping[str, Any]], ndim: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Place of the first pixel: the transformations of a level, then those of its multiscale, in order."""
-    first = np.zeros(ndim)
-    for holder in holders:
+def _transformed(
+    level: Mapping[str, Any], image: Mapping[str, Any], ndim: int
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Size and place of the first pixel: the transformations of a level, then those of its multiscale."""
+    scale, first = np.ones(ndim), np.zeros(ndim)
+    for holder in (level, image):
         for transform in holder.get("coordinateTransformations") or []:
             if transform.get("type") == "scale":
-                first *= np.asarray(transform["scale"], np.float64)
+                factors = np.asarray(transform["scale"], np.float64)
+                scale, first = scale * factors, first * factors
             elif transform.get("type") == "translation":
-                first += np.asarray(transform["translation"], np.float64)
-    return first
+                first = first + np.asarray(transform["translation"], np.float64)
+    return scale, first
 
 
 def _origin(names: list[str | None], axes: list[Mapping[str, Any]], first: Any) -> dict[str, float]:
