@@ -84,16 +84,23 @@ TASKS: dict[str, Task] = {
             "split, gaussian kernel prior": _blind(kernel_prior="gaussian"),
             "dps": _blind(sampler="dps", steps=_DPS_STEPS),
             "dps, uniform kernel prior": _blind(sampler="dps", steps=_DPS_STEPS, kernel_prior="uniform"),
+            "dps, gaussian kernel prior": _blind(sampler="dps", steps=_DPS_STEPS, kernel_prior="gaussian"),
             "blind richardson-lucy": Classical(classical.blind),
         },
         shifted=True,
     ),
     "blind-super-resolution": Task(
-        {"split": DrawnBlind(Split(24), PSF_SIZE), "bicubic": Classical(classical.bicubic)}, shifted=True
+        {
+            "split": DrawnBlind(_SPLIT, PSF_SIZE),
+            "dps": DrawnBlind(_dps(16.0, pull=4.0), PSF_SIZE, chains=2),
+            "bicubic": Classical(classical.bicubic),
+        },
+        shifted=True,
     ),
     "turbulence": Task(
         {
             "split": Restored({"model": "turbulence", "quality": "fast"}),
+            "dps": Restored({"model": "turbulence", "sampler": "dps", "steps": _DPS_STEPS}),
             "registered mean": Classical(classical.registered_mean),
             "lucky shift-and-add": Classical(classical.lucky),
         },

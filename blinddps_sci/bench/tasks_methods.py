@@ -25,7 +25,6 @@ from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.sampling.consensus import consensus
 from blinddps_sci.sampling.posterior import Posterior, Progress, Status
 from blinddps_sci.sampling.sample import Sampler, sample
-from blinddps_sci.sampling.split import Split
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
 
 __all__ = ["Classical", "Drawn", "DrawnBlind", "Method", "Restored"]
@@ -83,11 +82,20 @@ class Drawn:
 
     def __call__(self, problem: Problem, seed: int, callback: Callback | None = None) -> Outcome:
         """Return what it finds."""
-        unknowns = {"image": replace(_image(problem, self.noise), weight=self.pull)}
+        unknowns = {"image": self.unknown(problem)}
         posterior = _draws(problem, unknowns, self.sampler, seed, self.samples, callback)
         if self.best:
             posterior = _best(posterior)
-        return _outcome(problem, posterior)
+        m = problem.margin
+        image = torch.nn.functional.pad(posterior.mean("image")[0, 0], (-m, -m, -m, -m))
+        return Outcome(image.numpy(), draws=len(posterior.chi2), chi2=float(posterior.chi2.mean()))
+
+    def unknown(self, problem: Problem) -> Unknown:
+        """Return the image as an unknown between 0 and 1, with the shipped network of its domain."""
+        network, _ = load_prior(problem.label, "image")
+        stretch = ImageMap(LinearStretch(0.0, 1.0))
+        noise = self.noise, _LAST_NOISE
+        return Unknown(network, (1, *problem.canvas), stretch, noise_range=noise, weight=self.pull)
 
 
 @dataclass(frozen=True)
@@ -96,22 +104,21 @@ class DrawnBlind:
 
     Parameters
     ----------
-    sampler : Split
-        Of both.
+    image : Drawn
+        How the image is drawn, with an unknown kernel and with a known one.
     size : int
         Side of the kernel, pixels.
-    chains, samples : int
-        Joint draws that the kernel is the mean of, and draws of the image.
+    chains : int
+        Joint draws that the kernel is the mean of.
     """
 
-    sampler: Split
+    image: Drawn
     size: int
     chains: int = 4
-    samples: int = 8
 
     def __call__(self, problem: Problem, seed: int, callback: Callback | None = None) -> Outcome:
         """Return what it finds."""
-        image = _image(problem, 1.0)
+        image = self.image.unknown(problem)
         network, _ = load_prior("shipped", "kernel")
         amplitude = KernelMap(centred=False, power=2)  # kernels are centred when all chains are there
         kernel = Unknown(
@@ -122,13 +129,12 @@ class DrawnBlind:
             noise_range=(1.0, _LAST_NOISE),
         )
         joint = {"image": replace(image, detail=0.3), "kernel": kernel}
-        chains = _draws(problem, joint, self.sampler, seed, self.chains)
+        chains = _draws(problem, joint, self.image.sampler, seed, self.chains)
         agreed = consensus(chains.samples["kernel"][:, 0], chains.chi2[:, 0], problem.data.numel())
         found = agreed.chains.mean(dim=0, keepdim=True).clamp(min=0)
         found = found / found.sum(dim=(-2, -1), keepdim=True)
         known = replace(problem, operator=Given(problem.operator, {"kernel": found}))
-        posterior = _draws(known, {"image": image}, self.sampler, seed, self.samples, callback)
-        return replace(_outcome(known, posterior), kernel=found[0, 0].numpy())
+        return replace(self.image(known, seed, callback), kernel=found[0, 0].numpy())
 
 
 @dataclass(frozen=True)
@@ -167,13 +173,6 @@ def _told(callback: Callback) -> Callable[[Event], None]:
     return tell
 
 
-def _image(problem: Problem, noise: float) -> Unknown:
-    """Return the image as an unknown between 0 and 1, with the shipped network of its domain."""
-    network, _ = load_prior(problem.label, "image")
-    stretch = ImageMap(LinearStretch(0.0, 1.0))
-    return Unknown(network, (1, *problem.canvas), stretch, noise_range=(noise, _LAST_NOISE))
-
-
 def _draws(
     problem: Problem,
     unknowns: dict[str, Unknown],
@@ -200,10 +199,3 @@ def _draws(
 def _best(posterior: Posterior) -> Posterior:
     """Return the draw that fits the data best."""
     return posterior.alone(int(posterior.chi2[:, 0].argmin()))
-
-
-def _outcome(problem: Problem, posterior: Posterior) -> Outcome:
-    m = problem.margin
-    image = torch.nn.functional.pad(posterior.mean("image")[0, 0], (-m, -m, -m, -m))
-    draws = len(posterior.chi2)
-    return Outcome(image.numpy(), draws=draws, chi2=float(posterior.chi2.mean()))

@@ -137,7 +137,7 @@ def test_more_data_than_prior_is_restored_by_split() -> None:
 
 def test_a_blind_chain_finds_a_kernel_and_an_image() -> None:
     problem = posed("blind-super-resolution")
-    found = DrawnBlind(Split(4), 32, chains=2, samples=2)(problem, 0)
+    found = DrawnBlind(Drawn(Split(4), samples=2), 32, chains=2)(problem, 0)
     assert found.image.shape == (SIZE, SIZE)
     assert found.kernel.shape == (32, 32)
     assert found.kernel.sum() == pytest.approx(1, abs=1e-4)
