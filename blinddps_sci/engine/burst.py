@@ -43,6 +43,10 @@ __all__ = ["draw_chain", "frames_of", "of_all", "restore_burst"]
 _EXPLAINED = 1.25
 """Reduced chi-squared at which kernels are not refined: more of them would follow the noise."""
 
+_REFINED = 1 << 24
+"""First sample number of the runs that lead to the first draw. Further draws of all units have the same
+numbers, however often their kernels were refined: blended, they share their noise."""
+
 _ITERATIONS, _TOLERANCE = 40, 0.02
 """Conjugate gradients of a solution, at most, and its error: the next pass is never far."""
 
@@ -117,7 +121,7 @@ def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) ->
     if job.config.sampler == "dps":
         unknowns = first_unknowns(job, scene, rungs[-1])
         return scene, _drawn(job, scene, rungs[-1], unknowns, job.config.steps, 0, job.draws, callback)
-    done, runs, draws, states = 0, 0, list[Posterior](), None
+    done, draws, states = 0, list[Posterior](), None
     before = grid = rungs[0]
     while len(draws) < job.draws:
         unknowns, steps = first_unknowns(job, scene, grid), job.config.steps
@@ -130,10 +134,11 @@ def draw_chain(job: Job, scene: BurstScene, callback: Callback | None = None) ->
             if callback is not None:
                 callback(replace(progress, step=done + progress.step, steps=total))
 
-        draw = _drawn(job, scene, grid, unknowns, steps, runs, 1, tell)
+        number = len(draws) or _REFINED + rungs.index(grid)
+        draw = _drawn(job, scene, grid, unknowns, steps, number, 1, tell)
         if not draws:
             scene = as_bright(scene, operator_of(job, scene, grid), draw)
-        states, before, done, runs = draw.states, grid, done + steps, runs + 1
+        states, before, done = draw.states, grid, done + steps
         if draws or grid == rungs[-1] or float(draw.chi2.mean()) <= _EXPLAINED:
             draws.append(_with_all_kernels(scene, draw, grid))
         else:
@@ -183,8 +188,7 @@ def _collected(job: Job, scene: BurstScene, posterior: Posterior) -> UnitResult:
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)
     kernels = torch.stack(torch.split(samples["kernel"], tiles, dim=1), dim=1)
     tilts = job.tilt_model.at(scene.grid, torch.stack(torch.split(tilt, 2, dim=1), dim=1))
-    mask, level = _in_all(scene.window.mask), job.noise.saturation
-    saturated = np.zeros_like(mask) if level is None else ~_in_all(scene.window.data < level) & ~mask
+    mask, saturated = _flags(scene, job.noise.saturation)
     return UnitResult(
         unit=scene.unit,
         images=samples["image"][:, 0, m:-m, m:-m].cpu().numpy(),
@@ -195,6 +199,15 @@ def _collected(job: Job, scene: BurstScene, posterior: Posterior) -> UnitResult:
         saturated=saturated,
         tilt=of_all(tilts.mean(dim=0), scene.used, frames),
     )
+
+
+def _flags(scene: BurstScene, level: float | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where (h, w) no frame that is used was measured, and where all that were are lower limits."""
+    measured = ~scene.window.mask[scene.used]
+    masked = _in_all(~measured)
+    if level is None:
+        return masked, np.zeros_like(masked)
+    return masked, _in_all(~measured | (scene.window.data[scene.used] >= level)) & ~masked
 
 
 def _in_all(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blinddps_sci.engine.exposure import LARGEST
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.refinement import grouped, members, representatives
 from blinddps_sci.engine.registration import Registration, filled, register, register_patches
@@ -234,13 +235,17 @@ def _tilt(job: Job, scene: BurstScene) -> Unknown:
     y, x = (0.0, 0.0) if free else scene.registered.tilt.mean(axis=0).tolist()
     physical = TiltMap(model.unit(scene.tilt_field), frames=len(scene.used), free=free, mean=(y, x))
     start = torch.from_numpy(scene.registered.tilt.astype(np.float32)).reshape(1, -1, 1, 1)
+    canvas = scene.unit.canvas
+    row, column = (canvas.y0, canvas.x0) if model.dense else scene.tiles[0].index
     return Unknown(
         PlanewisePrior(model.on(grid, scene.tilt_field, job.device), channels=2),
         (2 * len(scene.used), *grid.grid),
         physical=physical,
         clamp=None if model.reach is None else (-1.0, 1.0),
         start=physical.inverse(start.expand(1, -1, *grid.grid).to(job.device)),
-        sites=tuple(Site(component=2 * int(frame) + axis) for frame in scene.used for axis in (0, 1)),
+        sites=tuple(
+            Site(row, column, component=2 * int(frame) + axis) for frame in scene.used for axis in (0, 1)
+        ),
     )
 
 
@@ -280,7 +285,7 @@ def as_bright(scene: BurstScene, operator: Operator, draw: Posterior) -> BurstSc
     weight = scene.likelihood.whitening(predicted, scene.data) ** 2
     weight = torch.where(scene.likelihood.active(predicted, scene.data), weight, 0.0)
     seen, told = ((weight * predicted * other).sum(dim=(-2, -1)) for other in (scene.data, predicted))
-    ratio = torch.where(told > 0, seen / told, 1.0)[0].cpu().numpy()
+    ratio = torch.where(told > 0, seen / told, 1.0)[0].clamp(1 / LARGEST, LARGEST).cpu().numpy()
     exposure = scene.registered.exposure * ratio
     if "image" not in scene.known:
         exposure *= scene.registered.exposure.mean() / exposure.mean()
@@ -290,11 +295,14 @@ def as_bright(scene: BurstScene, operator: Operator, draw: Posterior) -> BurstSc
 def chi2_by_tile(scene: BurstScene, operator: Operator, samples: Mapping[str, Tensor]) -> Tensor:
     """Return reduced chi-squared of draws (S, ...) over each frame and tile, (F', N)."""
     total = torch.zeros(scene.data.shape[1:], device=scene.data.device)
-    count = len(samples["kernel"])
+    counted = torch.zeros_like(total)
     with torch.no_grad():
-        for draw in range(count):
+        for draw in range(len(samples["kernel"])):
             predicted = operator.forward({name: v[draw : draw + 1] for name, v in samples.items()})
-            total += chi2_map(scene.likelihood, predicted, scene.data)[0] / count
+            squares = chi2_map(scene.likelihood, predicted, scene.data)[0]
+            total += squares.nan_to_num(nan=0.0)
+            counted += ~squares.isnan()
+    mean = total / counted
     box = scene.unit.data
-    parts = [total[(slice(None), *tile.box.intersect(box).within(box).slices)] for tile in scene.tiles]
+    parts = [mean[(slice(None), *tile.box.intersect(box).within(box).slices)] for tile in scene.tiles]
     return torch.stack([part.nanmean(dim=(-2, -1)) for part in parts], dim=1)

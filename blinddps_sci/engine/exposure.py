@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["exposures", "relative_exposure"]
+__all__ = ["LARGEST", "exposures", "relative_exposure"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -26,7 +26,7 @@ _EXACT = 0.003
 _CERTAIN = 2.0
 """Standard errors that are held for chance."""
 
-_LARGEST = 4.0
+LARGEST = 4.0
 """A frame that is so much brighter or darker shows something else."""
 
 
@@ -54,7 +54,7 @@ def relative_exposure(frame: Array, reference: Array) -> tuple[float, float]:
     # Gaussians that far apart are independent.
     cells = one.size / (4.0 * np.pi * sigma**2)
     error = float(np.sqrt(((one - ratio * other) ** 2).sum() / power / max(cells - 1.0, 1.0)))
-    return float(np.clip(ratio, 1.0 / _LARGEST, _LARGEST)), error
+    return float(np.clip(ratio, 1.0 / LARGEST, LARGEST)), error
 
 
 def exposures(frames: Array) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from blinddps_sci.engine.exposure import relative_exposure
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.registration import displacement, laid_on
 from blinddps_sci.errors import ConfigError, InputError
+from blinddps_sci.sampling.posterior import Status
 
 __all__ = ["explain"]
 
@@ -38,7 +39,7 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
     ConfigError
         If the job has more than one unit, or another model.
     InputError
-        If the image has another shape, or no frame shows anything.
+        If the image has another shape, no frame shows anything, or the draws are not finite.
     """
     if job.frames is None or job.plan.n_units != 1:
         raise ConfigError("explain takes a burst of one unit; raise the unit, or cut the frames smaller")
@@ -50,6 +51,8 @@ def explain(job: Job, image: NDArray[np.floating]) -> NDArray[np.float32]:
         raise InputError("no frame shows anything")
     scene = _about(scene, image.astype(np.float32), job.margin)
     scene, posterior = draw_chain(job, scene)
+    if posterior.status is not Status.COMPLETE:
+        raise InputError(posterior.status.value)
     samples = {name: draws[:, 0] for name, draws in posterior.samples.items()}
     found = chi2_by_tile(scene, operator_of(job, scene, scene.nodes), samples)
     return of_all(found, scene.used, job.frames)

@@ -37,7 +37,7 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
 
-ALGORITHM = 16
+ALGORITHM = 17
 """Raised whenever the same configuration would give another answer."""
 
 _UNTOLD = 1.4
@@ -225,11 +225,26 @@ def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
         If no pixel is finite.
     """
     check_finite(dataset)
+    if config.merges:
+        dataset = _showing(dataset)
     noise = choose_noise(config, dataset, _sample(dataset))
     stretch = choose_stretch(overview(dataset))
     if config.model == "turbulence" and isinstance(stretch, LinearStretch):
         stretch = stretch.widened(_contrast(dataset) if config.merges else _UNTOLD)
     return Resolved(stretch, noise)
+
+
+def _showing(dataset: Dataset) -> Dataset:
+    """Return a burst without the frames whose middle is all of one value; whole if no other is there.
+
+    A shutter that stayed closed says nothing of the noise and the range of the others.
+    """
+    sizes = dataset["data"].sizes
+    index = {str(dim): n // 2 for dim, n in sizes.items() if dim not in ("t", "y", "x")}
+    y, x = (_middle(sizes[dim], _TELLING_SIDE) for dim in ("y", "x"))
+    windows = (read_window(dataset, {"t": t, **index}, y, x) for t in range(sizes.get("t", 1)))
+    shown = [t for t, w in enumerate(windows) if np.unique(w.data[~w.mask]).size > 1]
+    return dataset.isel(t=shown) if 0 < len(shown) < sizes.get("t", 1) else dataset
 
 
 def _contrast(dataset: Dataset) -> float:

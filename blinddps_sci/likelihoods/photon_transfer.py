@@ -119,26 +119,28 @@ def noise_curve(image: Array, slope: float | None = None) -> NoiseCurve:
     """
     usable = np.isfinite(image)
     if not usable.any():
-        return NoiseCurve(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return NoiseCurve(slope or 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     low, high = (float(value) for value in np.percentile(image[usable], [0.1, 99.9]))
     filled = np.where(usable, image, np.median(image[usable])).astype(np.float64)
     inside = np.zeros(image.shape, dtype=bool)
     inside[2:-2, 2:-2] = True
     counted = inside & ~binary_dilation(~usable, np.ones((5, 5)))
     if np.count_nonzero(counted) < _LEAST:
-        variance = _of_neighbours(image)
-        return NoiseCurve(slope or 0.0, variance - (slope or 0.0) * low, 0.0, low, high, variance)
+        variance, middle = _of_neighbours(image), float(np.median(image[usable]))
+        return NoiseCurve(slope or 0.0, variance - (slope or 0.0) * middle, 0.0, low, high, variance)
     levels, variances, counts = _by_brightness(filled, counted)
     constant = _line(levels, variances, counts, 0.0)[1]
-    given = 0.0 if np.ptp(levels) == 0.0 else slope
+    stretch = interpolation(filled, counted)
+    # A slope that is known is that of the noise before anything was done to it.
+    given = slope if slope is None else slope / stretch**2
+    if given is None and np.ptp(levels) == 0.0:
+        given = 0.0
     found, intercept, error = _line(levels, variances, counts, given)
     least = _LOWEST * float(np.quantile(variances, 0.1))
-    stretch = interpolation(filled, counted)
     curve = NoiseCurve(found, intercept, error, low, high, constant, least, stretch)
     return replace(
         curve,
-        # A slope that is known is that of the noise before anything was done to it.
-        slope=found if slope is not None else found * stretch**2,
+        slope=found * stretch**2,
         intercept=intercept * stretch**2,
         error=error * stretch**2,
         constant=constant * stretch**2,
@@ -188,7 +190,7 @@ def _line(levels: Array, variances: Array, counts: Array, slope: float | None) -
     """
     seen = variances > 0  # black that was cut off says nothing
     if not seen.any():
-        return 0.0, 0.0, 0.0
+        return slope or 0.0, 0.0, 0.0
     x, v, n = levels[seen], variances[seen], counts[seen]
     expected, trust = np.full(v.shape, np.median(v)), np.ones(v.shape)
     found, spread = slope or 0.0, 0.0

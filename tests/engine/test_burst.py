@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,52 @@ def test_frames_that_show_nothing_may_be_most(burst_job, frames: np.ndarray) -> 
     assert np.isfinite(result.chi2).all(axis=1).tolist() == [True] * FRAMES + [False] * 4
     alone = run_unit(burst_job(frames, noise="gaussian:2"), 0)
     np.testing.assert_allclose(result.images.mean(), alone.images.mean(), rtol=0.01)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("level", [0.0, 180.0])
+def test_a_blank_frame_says_nothing_of_the_noise_and_the_range(
+    burst_job, frames: np.ndarray, place: int, level: float
+) -> None:
+    noisy = frames + np.random.default_rng(0).normal(0, 2, frames.shape).astype(np.float32)
+    alone, blank = burst_job(noisy), burst_job(np.insert(noisy, place, level, axis=0))
+    assert blank.stretch == alone.stretch
+    assert blank.noise.sigma == pytest.approx(alone.noise.sigma, rel=0.2)
+
+
+def test_flags_are_those_of_the_frames_that_are_used(burst_job, frames: np.ndarray) -> None:
+    blank = np.concatenate([frames, np.full_like(frames[:1], 180.0)])
+    blank[:FRAMES, 5, 7] = np.nan  # finite in the blank frame only
+    blank[0, 20, 20] = 250.0  # a lower limit, the frame beside it an exact value
+    blank[:FRAMES, 30, 30] = 250.0
+    blank[1, 30, 30] = np.nan
+    job = burst_job(blank, noise="gaussian:2")
+    result = run_unit(replace(job, noise=replace(job.noise, saturation=240.0)), 0)
+    assert np.argwhere(result.mask).tolist() == [[5, 7]]
+    assert [30, 30] in np.argwhere(result.saturated).tolist()
+    assert not result.saturated[20, 20]
+    assert not result.saturated[5, 7]
+
+
+def test_noise_of_a_draw_does_not_depend_on_how_often_kernels_were_refined(
+    burst_job, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: list[list[int]] = []
+    drawn = engine_burst.sample
+
+    def told(*arguments: Any, **options: Any) -> Any:
+        numbers[-1].append(options["seeds"][0].sample)
+        return drawn(*arguments, **options)
+
+    monkeypatch.setattr(engine_burst, "sample", told)
+    for explained in (np.inf, 0.0):
+        numbers.append([])
+        monkeypatch.setattr(engine_burst, "_EXPLAINED", explained)
+        run_unit(burst_job(frames, samples=3), 0)
+    few, many = numbers
+    assert len(few) < len(many)
+    assert few[-2:] == many[-2:]
+    assert all(len(set(each)) == len(each) for each in numbers)
 
 
 def test_units_that_keep_other_frames_agree_on_where_the_scene_is(burst_job, frames: np.ndarray) -> None:

@@ -80,3 +80,13 @@ def test_one_frame_is_its_own_mean(picture: np.ndarray) -> None:
     found = register(picture[None])
     np.testing.assert_array_equal(found.mean, picture)
     np.testing.assert_array_equal(found.tilt, np.zeros((1, 2)))
+
+
+def test_noise_is_not_taken_for_sharpness(picture: np.ndarray) -> None:
+    rng = np.random.default_rng(2)
+    scene = 10 + picture / picture.std()
+    sharp = scene + rng.normal(0, 0.15, scene.shape)
+    # Blurred and half as bright, so that its noise counts twice.
+    dull = 0.5 * gaussian_filter(scene, 1.5) + rng.normal(0, 0.15, scene.shape)
+    found = register(np.stack([sharp, dull, sharp]).astype(np.float32))
+    assert found.sharpness[1] < 0.8 * found.sharpness[0]

@@ -65,3 +65,27 @@ def test_masked_pixels_and_tiny_images() -> None:
     for empty in (np.full((64, 64), np.nan), np.zeros((4, 4)), np.zeros((64, 64))):
         assert noise_curve(empty) == nothing
         assert not noise_curve(empty).rises
+
+
+def test_a_known_slope_of_interpolated_data_leaves_the_brightest_pixels_their_noise(scene) -> None:
+    rng = np.random.default_rng(9)
+    image = rng.poisson(scene) + rng.normal(0, 5, scene.shape)
+    moved = ndimage.shift(image, (0.5, 0.5), order=1, mode="nearest")
+    curve = noise_curve(moved, slope=1.0)
+    assert curve.stretch > 3
+    assert curve.slope == pytest.approx(1.0)
+    # The pixels' variance is the middle of what interpolation left of it (a quarter) and of what there was.
+    for level in (300, 1000):
+        assert 0.2 < curve.variance(level) / (level + 25) < 1.5
+
+
+@pytest.mark.parametrize("size", [12, 20, 64])
+def test_a_known_slope_holds_for_few_pixels_and_for_one_brightness(size: int) -> None:
+    rng = np.random.default_rng(10)
+    image = rng.poisson(100.0, (size, size)).astype(float)
+    image[: size // 4] = np.nan
+    curve = noise_curve(image, slope=1.0)
+    assert curve.slope == pytest.approx(1.0)
+    assert curve.variance(100.0) == pytest.approx(100.0, rel=0.6)
+    for flat in (np.full((size, size), 7.0), np.zeros((size, size)), np.full((size, size), np.nan)):
+        assert noise_curve(flat, slope=0.5).slope == 0.5
