@@ -6,6 +6,7 @@ Nothing else in the package depends on them.
 from __future__ import annotations
 
 __all__ = [
+    "NOISES",
     "QUALITY_METHODS",
     "REAL_CASES",
     "SCALE_KINDS",
@@ -19,6 +20,9 @@ __all__ = [
 # They stand here, where nothing is imported, because the command line shows them in its help.
 QUALITY_METHODS = "blurred,split,richardson-lucy,wiener,blind-rl,split-true-psf"
 """Methods of `blinddps bench quality`."""
+
+NOISES = (0.01, 0.02)
+"""Standard deviations of the noise of its cases on the scale of [0, 1]."""
 
 SPEED_METHODS = "split-fast,split,split-best,dps-1000-sqrt"
 """Methods of `blinddps bench speed`."""

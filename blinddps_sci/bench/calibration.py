@@ -28,7 +28,7 @@ from blinddps_sci.bench.calibration_table import draw_calibration, summarise_cal
 from blinddps_sci.bench.cases import Case, case_settings, cases
 from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows, read_rows
 from blinddps_sci.bench.score import score_image
-from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.job import ALGORITHM, Job
 from blinddps_sci.engine.novelty import novelty_of
 from blinddps_sci.engine.restore import prepare_restore
 from blinddps_sci.engine.unit import estimate_unit, restore_unit
@@ -85,6 +85,7 @@ def run_calibration(
     settings = {
         **case_settings(data, held_out, size, seed),
         **given,
+        "algorithm": ALGORITHM,
         **_networks(),
         "uncertainty": load_prior("shipped", "image")[1].uncertainty,
     }

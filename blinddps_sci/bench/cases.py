@@ -17,6 +17,7 @@ import skimage.data
 from skimage.io import imread
 from skimage.transform import rescale
 
+from blinddps_sci.bench import NOISES
 from blinddps_sci.bench.score import score_image
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.simulate import random_kernel
@@ -39,9 +40,6 @@ DOMAINS = ("astro", "micro", "generic")
 
 FAMILIES = ("motion", "aberrated", "moffat", "defocus")
 """Families of the kernels."""
-
-NOISES = (0.01, 0.02)
-"""Standard deviations of the noise on the scale of [0, 1]."""
 
 PSF_SIZE = 32
 """Side of the kernels, pixels."""
@@ -317,9 +315,18 @@ def _read(path: Path) -> np.ndarray:
         raise InputError(f"{path} cannot be read as an image; remove it from the folder") from error
 
 
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Return the mean (H, W) of the colours of an image, or of the first of a stack, without alpha."""
+    while image.ndim > 3 or (image.ndim == 3 and image.shape[-1] > 4):
+        image = image[0]
+    if image.ndim < 3:
+        return image
+    return np.asarray(image[..., : 3 if image.shape[-1] > 2 else 1].mean(axis=-1))
+
+
 def _sharp(image: np.ndarray, side: int) -> np.ndarray | None:
     """Return the grey image on [0, 1], halved in scale to be sharp, or None if smaller than ``side``."""
-    grey = image[..., :3].mean(axis=-1) if image.ndim == 3 else image
+    grey = _grey(image)
     low, high = np.percentile(grey, [0.1, 99.9])
     scaled = np.clip((grey.astype(np.float64) - low) / max(high - low, 1e-9), 0, 1)
     if min(scaled.shape) >= 2 * side:

@@ -101,8 +101,9 @@ def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, An
     with tqdm(desc=name, unit="step", file=sys.stderr, mininterval=2) as bar:
 
         def advance(event: Event) -> None:
-            if event.progress is not None:
-                bar.update(len(event.progress.estimates["image"]))
+            progress = event.progress
+            if progress is not None:
+                bar.update(progress.abreast * len(progress.estimates["image"]))
 
         restore(
             folder / f"{name}.fits",

@@ -5,8 +5,8 @@
 the presets are. ``dps-S`` is the engine's `Dps` with S steps, and ``dps-S-sqrt`` and
 ``dps-S-constant`` are the update rules of the released code and of the paper, on the networks, the
 operator and the scale of the engine. ``richardson-lucy`` and ``wiener`` are given the true PSF,
-``blind-rl`` is not. ``deepinv-dps-S`` and ``deepinv-diffpir-S`` are samplers of the library deepinv,
-which is optional, given the true PSF.
+``blind-rl`` is not; ``richardson-lucy-N`` has N iterations instead of 30. ``deepinv-dps-S`` and
+``deepinv-diffpir-S`` are samplers of the library deepinv, which is optional, given the true PSF.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from blinddps_sci.bench.deepinv_methods import (
 from blinddps_sci.bench.extras import need
 from blinddps_sci.engine.config import QUALITIES, make_config
 from blinddps_sci.engine.restore import prepare_restore, restore
+from blinddps_sci.engine.scene import HEADROOM
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.likelihoods.gaussian import Gaussian
 from blinddps_sci.operators.blur import Blur
@@ -51,13 +52,11 @@ _PRESETS = {"split": "default", "split-fast": "fast", "split-best": "best", "spl
 _OTHERS = ("blurred", "richardson-lucy", "wiener", "blind-rl")
 _COUNT = "(0|[1-9][0-9]{0,5})"
 _SPLIT = re.compile(f"split-{_COUNT}-{_COUNT}-{_COUNT}(?:-(float32|bfloat16))?")
+_LUCY = re.compile(r"richardson-lucy-([1-9][0-9]{0,4})")
 _DPS = re.compile(r"dps-([1-9][0-9]{0,4})(?:-(sqrt|constant))?")
 
 _RULES: dict[str, tuple[Rule, float]] = {"sqrt": ("sqrt-abar", 1.0), "constant": ("constant", 0.3)}
 """Rule and weight of the released code, which takes no number, and of the paper."""
-
-_HEADROOM = (-1.5, 4.0)
-"""Limits of the image's clean estimate, as the engine has them."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,12 @@ def parse_methods(text: str) -> tuple[str, ...]:
                 raise ConfigError(f"method {name!r}: {error}") from None
         elif parse_deepinv(name) is not None:
             need("deepinv", "methods of deepinv")
-        elif name not in _PRESETS and name not in _OTHERS and not _DPS.fullmatch(name):
-            ours = ("split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant")
+        elif name not in (*_PRESETS, *_OTHERS) and not (_DPS.fullmatch(name) or _LUCY.fullmatch(name)):
+            ours = ("split-S-C-N", "dps-S", "dps-S-sqrt", "dps-S-constant", "richardson-lucy-N")
             allowed = ", ".join((*_OTHERS, *_PRESETS, *ours, *DEEPINV_METHODS))
             raise ConfigError(
-                f"unknown method {name!r}; give some of {allowed} (S: steps, C: chains, N: samples)"
+                f"unknown method {name!r}; give some of {allowed} "
+                "(S: steps, C: chains, N: samples or iterations)"
             )
     return names
 
@@ -186,8 +186,10 @@ def run_method(name: str, case: Case, overrides: Overrides, seed: int) -> Outcom
 
 def _classical(name: str, case: Case, seed: int) -> Outcome:
     data, kernel = case.data, case.kernel
-    found = None
-    if name == "richardson-lucy":
+    found, lucy = None, _LUCY.fullmatch(name)
+    if lucy is not None:
+        image = richardson_lucy_of(data, kernel, int(lucy[1]))
+    elif name == "richardson-lucy":
         image = richardson_lucy_of(data, kernel)
     elif name == "wiener":
         image = wiener_of(data, kernel, seed)
@@ -252,7 +254,7 @@ def published(
     canvas = (1, *(side + 2 * margin for side in case.data.shape))
     kernel_size = job.config.psf_size
     unknowns = {
-        "image": Unknown(job.image_prior, canvas, physical=image_map, clamp=_HEADROOM),
+        "image": Unknown(job.image_prior, canvas, physical=image_map, clamp=HEADROOM),
         "kernel": Unknown(
             job.kernel_prior, (1, kernel_size, kernel_size), physical=KernelMap(power=job.kernel_power)
         ),

@@ -41,6 +41,7 @@ _COLUMNS = {
     "measured": "sources measured",
     "flux": "flux bias, %",
     "flux_scatter": "flux scatter, %",
+    "flux_of_field": "size of a field's flux bias, %",
     "corrected": "after aperture correction, %",
     "shift": "centroid bias, px",
     "moved": "against the input, px",
@@ -170,22 +171,26 @@ def summarise_photometry(rows: Sequence[Row]) -> list[Row]:
     -------
     list of dict
         Flux bias and scatter are median and scaled median absolute deviation over the sources that stand
-        alone and are ten times their noise or brighter, of all fields. The centroid bias is the mean over
-        the fields of the length of the field's median shift, against the truth and against the positions in
-        the input. Sources found and false ones are summed.
+        alone and are ten times their noise or brighter, of all fields, in which the biases of two fields may
+        cancel; ``flux_of_field`` is the median over the fields of the size of the field's own. The centroid
+        bias is the mean over the fields of the length of the field's median shift, against the truth and
+        against the positions in the input. Sources found and false ones are summed.
     """
     found = []
     for kind, method in dict.fromkeys((row["kind"], row["method"]) for row in rows):
         own = [row for row in rows if (row["kind"], row["method"]) == (kind, method)]
         scores = [row["scores"] for row in own]
         known = [s for s in scores if s["shift_y"] is not None]
-        sure = [s for row in own for s in row["catalogue"] if s["signal"] >= _SURE]
+        by_field = [[s for s in row["catalogue"] if s["signal"] >= _SURE] for row in own]
+        sure = [source for sources in by_field for source in sources]
+        biases = [abs(bias) for sources in by_field if (bias := _flux(sources)["flux"]) is not None]
         found.append(
             {
                 "kind": kind,
                 "method": method,
                 "measured": sum(s["flux"] is not None for s in sure),
                 **_flux(sure),
+                "flux_of_field": float(np.median(biases)) if biases else None,
                 "corrected": _flux(sure, "corrected")["corrected"],
                 "shift": _mean(np.hypot(s["shift_y"], s["shift_x"]) for s in known),
                 "moved": _mean(np.hypot(s["moved_y"], s["moved_x"]) for s in known),

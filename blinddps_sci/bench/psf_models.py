@@ -21,6 +21,7 @@ from blinddps_sci.bench.methods import network_digests
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.table import markdown
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.errors import ConfigError
 
@@ -93,7 +94,14 @@ def run_psf_models(
     }
     if prepare_restore(fields[0].data, options).plan.n_tiles < 2:
         raise ConfigError(f"size {size} is a single tile of {tile}; lower --tile or raise --size")
-    settings = {"image": IMAGE, "size": size, "nodes": nodes, **options, "networks": network_digests()}
+    settings = {
+        "image": IMAGE,
+        "size": size,
+        "nodes": nodes,
+        **options,
+        "algorithm": ALGORITHM,
+        "networks": network_digests(),
+    }
     rows = earlier_rows(json, resume, settings, _COLUMNS)
     done = {(row["field"], row["model"]) for row in rows}
     for field, model in _pairs(fields):

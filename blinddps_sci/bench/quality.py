@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from blinddps_sci.bench import QUALITY_METHODS
+from blinddps_sci.bench import NOISES, QUALITY_METHODS
 from blinddps_sci.bench.cases import Case, case_settings, cases
 from blinddps_sci.bench.methods import Outcome, Overrides, network_digests, parse_methods, run_method
 from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel, score_std
 from blinddps_sci.bench.table import draw_costs, mark_headroom, summarise
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import BlindDpsError, ConfigError, InputError
 
 __all__ = ["compare", "run_quality"]
@@ -40,6 +41,7 @@ def run_quality(
     count: int = 24,
     size: int = 128,
     seed: int = 0,
+    noises: Sequence[float] = NOISES,
     steps: int | None = None,
     chains: int | None = None,
     samples: int | None = None,
@@ -59,8 +61,8 @@ def run_quality(
         Domain and image, on [0, 1], of those below ``data`` that training leaves out
         (`blinddps_sci.training.images.held_out_planes`), which then make the cases: what is tuned on
         them has seen neither a test image nor a training image.
-    count, size, seed : int
-        How many cases, their side in pixels, and the seed of everything.
+    count, size, seed, noises : int, int, int, sequence of float
+        How many cases, their side in pixels, the seed of everything, and the noise, see `cases`.
     steps, chains, samples : int, optional
         Replace those of the presets of `split`.
     json : Path, optional
@@ -84,11 +86,13 @@ def run_quality(
         If a file cannot be written, or would be replaced.
     """
     names, overrides = parse_methods(methods), Overrides(steps, chains, samples)
-    made = cases(data, count, size, seed, held_out=held_out)
+    made = cases(data, count, size, seed, noises, held_out=held_out)
     check_written(plot)
     settings = {
         **case_settings(data, held_out, size, seed),
+        "noises": list(noises),
         **asdict(overrides),
+        "algorithm": ALGORITHM,
         "networks": network_digests(),
     }
 

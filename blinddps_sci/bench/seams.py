@@ -20,6 +20,7 @@ from blinddps_sci.bench.fields import make_fields
 from blinddps_sci.bench.row_file import earlier_rows, keep_rows
 from blinddps_sci.bench.table import markdown
 from blinddps_sci.engine.blend import blend
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.priors.fused import FusedPrior, TileWindow
 from blinddps_sci.tiling.plan import Plan
@@ -194,7 +195,7 @@ def run_seams(
     options: dict[str, Any] = {
         "prior": "generic", "tile": tile, "overlap": overlap, "unit": unit, "quality": quality, "seed": seed
     }  # fmt: skip
-    settings = {"size": size, **options}
+    settings = {"size": size, **options, "algorithm": ALGORITHM}
     earlier = earlier_rows(json, resume, settings, ["picture", *_COLUMNS])
     done = {row["picture"]: row for row in earlier}
     plan = prepare_restore(np.zeros((size, size), np.float32), {**options, "noise": "gaussian:1"}).plan

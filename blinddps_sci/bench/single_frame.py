@@ -17,6 +17,7 @@ from blinddps_sci.bench.cases import PSF_SIZE, Case, sharp_images
 from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.quality import compare
 from blinddps_sci.bench.row_file import Row
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.operators.warp import Warp
 from blinddps_sci.priors.tilt import PUBLISHED_RANGE
@@ -88,7 +89,13 @@ def run_single_frame(
         return Outcome(found["image"].values, kernel, chi2=float(np.nanmean(found["chi2"].values)))
 
     made = single_frame_cases(data, count, size, seed)
-    settings = {"data": None if data is None else str(data), "size": size, "steps": steps, "seed": seed}
+    settings = {
+        "data": None if data is None else str(data),
+        "size": size,
+        "steps": steps,
+        "seed": seed,
+        "algorithm": ALGORITHM,
+    }
     return compare(made, ["blurred", *_METHODS], count, run, settings, json, resume)
 
 

@@ -68,6 +68,8 @@ class SkyField:
         Total electrons of each source.
     sizes : ndarray, (n,)
         Effective radii, pixels; zero for stars.
+    others : ndarray, (m, 3)
+        (y, x) and effective radius of sources that are not in the catalogue, nearer to the edge or beyond.
     noise : float
         Standard deviation of the sky in the data, electrons.
     fwhm : float
@@ -82,6 +84,7 @@ class SkyField:
     positions: Image
     flux: Image
     sizes: Image
+    others: Image
     noise: float
     fwhm: float
 
@@ -147,6 +150,7 @@ def make_field(kind: str, psf: str, size: int, seed: int) -> SkyField:
         positions=places[inside] - first,
         flux=flux[inside],
         sizes=sizes[inside],
+        others=np.column_stack([places - first, sizes])[~inside],
         noise=float(np.hypot(np.sqrt(_SKY), _READ_NOISE)),
         fwhm=kernel_width(kernel, kind="fwhm"),
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from blinddps_sci.bench.sky_fields import SkyField
 
@@ -104,7 +105,7 @@ def _alone(field: SkyField) -> NDArray[np.bool_]:
 
 
 def _detected(image: Image, field: SkyField) -> tuple[NDArray[np.bool_], int]:
-    """Return which sources are detected, and how many detections are not of any."""
+    """Return which sources are detected, and how many detections are of none, in the catalogue or not."""
     from photutils.segmentation import SourceCatalog, SourceFinder
     from photutils.utils.exceptions import NoDetectionsWarning
 
@@ -122,8 +123,10 @@ def _detected(image: Image, field: SkyField) -> tuple[NDArray[np.bool_], int]:
     # A galaxy's knots and a blend of two stars lie on light that is there.
     radius = max(_NEAR, 0.5 * field.fwhm)
     to_detection, _ = cKDTree(places).query(field.positions)
-    to_source, nearest = cKDTree(field.positions).query(places)
-    spurious = inner & (to_source > radius + field.sizes[nearest])
+    # A centroid may lie inside of the edge, and its source outside.
+    sources = np.vstack([np.column_stack([field.positions, field.sizes]), field.others])
+    beyond = cdist(places, sources[:, :2]) - sources[:, 2]
+    spurious = inner & (beyond > radius).all(axis=1)
     return to_detection <= radius, int(spurious.sum())
 
 

@@ -1,7 +1,8 @@
 """`blinddps bench speed`: what one restoration costs, and how much of it the networks are.
 
 The time of the networks is taken by hooks on the very modules that the restoration calls; what
-remains is operators, least squares, noise, files.
+remains is operators, least squares, noise, files. All is measured with one thread of torch: of draws
+that are made side by side, in several threads, the shares of the networks overlap.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def network_time(*networks: nn.Module) -> Iterator[Clock]:
     Parameters
     ----------
     *networks : Module
-        Networks that do not call each other.
+        Networks that do not call each other, called by one thread at a time.
 
     Yields
     ------
@@ -92,6 +93,17 @@ def network_time(*networks: nn.Module) -> Iterator[Clock]:
             handle.remove()
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch have one thread while the context lasts, so that draws are made one after the other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class _Memory:
     """Largest resident memory of the process while the context lasts, in bytes."""
 
@@ -113,6 +125,7 @@ class _Memory:
         self.peak = max(self.peak, int(self._process.memory_info().rss))
 
 
+@_one_thread()
 def run_speed(
     *,
     methods: str = SPEED_METHODS,
@@ -123,7 +136,7 @@ def run_speed(
     samples: int | None = None,
     json: Path | None = None,
 ) -> str:
-    """Restore one case by each method and return a table of the costs.
+    """Restore one case by each method, with one thread of torch, and return a table of the costs.
 
     Parameters
     ----------
@@ -173,7 +186,7 @@ def run_speed(
             }
         )
     keep_rows(json, {"size": size, "seed": seed, **asdict(overrides)}, rows)
-    lines = [f"{size} x {size} pixels, {torch.get_num_threads()} threads", "", markdown(rows, _COLUMNS)]
+    lines = [f"{size} x {size} pixels, one thread", "", markdown(rows, _COLUMNS)]
     shares = {row["method"]: row["share"] for row in rows}
     if shares.get("split") is not None:
         word = "met" if shares["split"] >= TARGET else "missed"

@@ -9,7 +9,15 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-__all__ = ["HEADROOM", "draw_costs", "format_table", "mark_headroom", "markdown", "summarise"]
+__all__ = [
+    "HEADROOM",
+    "draw_costs",
+    "format_comparison",
+    "format_table",
+    "mark_headroom",
+    "markdown",
+    "summarise",
+]
 
 Row = dict[str, Any]
 
@@ -17,6 +25,9 @@ HEADROOM = 2.5
 """Gain in dB that a restoration with the true PSF has to show for a case to count."""
 
 _KNOWN = "split-true-psf"
+_PEERS = (("dps-1000-sqrt", "dps-1000-constant"), ("richardson-lucy", "wiener"))
+"""Whose better one, case by case, blind methods are compared with: published rules, and the true PSF's."""
+
 _COLUMNS = {
     "method": "method",
     "cases": "cases",
@@ -56,6 +67,8 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
         ``gain`` is over the input; ``failed`` counts cases below it, or with an error, and
         ``failed_share`` is their share; ``recovered`` is the gain over that with the true PSF, if
         it was run; ``width_error`` is the median absolute one. None where a method has no number.
+        ``gains`` are the gains by domain and by family of PSFs; ``over`` is, for a blind method, what
+        `_over` finds.
     """
     counted = [row for row in rows if row["headroom"] is not False]
     known = {row["case"]: row["psnr"] for row in counted if row["method"] == _KNOWN}
@@ -78,6 +91,12 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
                 "gain": _median(gains),
                 "failed": failed,
                 "failed_share": failed / len(own) if own else None,
+                "gains": {
+                    group: _median(row["psnr"] - row["input_psnr"] for row in valid if row[key] == group)
+                    for key in ("domain", "psf")
+                    for group in dict.fromkeys(row[key] for row in counted)
+                },
+                "over": _over(own, counted),
                 "recovered": _median(shares),
                 "width_error": _median(
                     abs(row["width_error"]) for row in valid if row["width_error"] is not None
@@ -89,6 +108,32 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
             }
         )
     return table
+
+
+def _over(own: Sequence[Row], counted: Sequence[Row]) -> dict[str, Row]:
+    """Return how far the PSNR of a blind method, one with kernels, is above that of its peers.
+
+    It is compared with the better of the peers on each case. ``median`` and ``mean`` are in dB, ``below``
+    counts the cases on which it is lower, or fails, of all ``cases`` on which a peer has a number.
+    """
+    found: dict[str, Row] = {}
+    if all(row["mnc"] is None for row in own):
+        return found
+    for peers in _PEERS:
+        rivals = [row for row in counted if row["method"] in peers and row["psnr"] is not None]
+        best: dict[int, float] = {}
+        for row in rivals:
+            best[row["case"]] = max(row["psnr"], best.get(row["case"], row["psnr"]))
+        common = [row for row in own if row["case"] in best and row["method"] not in peers]
+        if common:
+            apart = [row["psnr"] - best[row["case"]] for row in common if row["psnr"] is not None]
+            found[" or ".join(dict.fromkeys(row["method"] for row in rivals))] = {
+                "median": _median(apart),
+                "mean": float(np.mean(apart)) if apart else None,
+                "below": sum(value < 0 for value in apart) + len(common) - len(apart),
+                "cases": len(common),
+            }
+    return found
 
 
 def _is_failure(row: Row) -> bool:
@@ -147,6 +192,24 @@ def format_table(rows: Sequence[Row]) -> str:
         what = row.get("error") or f"{row['psnr']:.2f} dB, input {row['input_psnr']:.2f} dB"
         lines.append(f"- {row['method']}, case {row['case']} ({where}): {what}")
     return "\n".join(lines)
+
+
+def format_comparison(rows: Sequence[Row]) -> str:
+    """Return gains by domain and family, and PSNR case by case over that of other methods, as Markdown."""
+    columns, shown = {"method": "method"}, []
+    for row in summarise(rows):
+        cells = {"method": row["method"]}
+        for group, gain in row["gains"].items():
+            columns[group] = f"gain, {group}, dB"
+            cells[group] = gain
+        for peers, found in row["over"].items():
+            for what in ("median", "mean"):
+                columns[f"{peers} {what}"] = f"over {peers}, {what}, dB"
+                cells[f"{peers} {what}"] = found[what]
+            columns[f"{peers} below"] = f"below {peers}"
+            cells[f"{peers} below"] = f"{found['below']} of {found['cases']}"
+        shown.append(cells)
+    return markdown(shown, columns)
 
 
 def draw_costs(summary: Sequence[Row], path: Path) -> None:

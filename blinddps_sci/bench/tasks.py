@@ -24,6 +24,7 @@ from blinddps_sci.bench.tasks_list import TASKS, Task
 from blinddps_sci.bench.tasks_methods import Classical, Method
 from blinddps_sci.bench.tasks_pictures import Evolution
 from blinddps_sci.bench.tasks_problems import POSES, Problem
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import BlindDpsError, ConfigError
 from blinddps_sci.metrics import align, psnr, ssim
 from blinddps_sci.metrics.image import psnr_from_mse
@@ -147,6 +148,7 @@ def run_tasks(
         )
     settings = {
         **case_settings(data, held_out, size, seed),
+        "algorithm": ALGORITHM,
         "networks": network_digests(),
     }
     cases = _Cases(data, None if held_out is None else list(held_out), count, size, seed)

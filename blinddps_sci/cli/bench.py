@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blinddps_sci.bench import QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
+from blinddps_sci.bench import NOISES, QUALITY_METHODS, SCALE_KINDS, SPEED_METHODS
 from blinddps_sci.cli.base import FAILED, Parser
 from blinddps_sci.cli.bench_calibration import add_calibration
 from blinddps_sci.cli.bench_denoising import add_denoising
@@ -34,10 +34,16 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
     )
     add_images(quality, "to tune on")
     quality.add_argument("--cases", "--images", dest="count", type=int, default=24, help="how many cases")
+    quality.add_argument(
+        "--noises",
+        type=_numbers,
+        default=",".join(map(str, NOISES)),
+        help="standard deviations of the noise on [0, 1], comma-separated (default: %(default)s)",
+    )
     add_rows(quality)
     quality.add_argument("--plot", type=Path, metavar="FILE.png", help="quality against cost")
     quality.set_defaults(command=_bench_quality)
-    speed = kinds.add_parser("speed", help="time, networks' share and memory of one restoration")
+    speed = kinds.add_parser("speed", help="time, networks' share and memory of a restoration by one thread")
     speed.add_argument("--methods", default=SPEED_METHODS, help="comma-separated (default: %(default)s)")
     speed.add_argument("--json", type=Path, help="file for the numbers")
     speed.set_defaults(command=_bench_costs, kind="speed")
@@ -105,6 +111,13 @@ def _add_turbulence(kinds: Any) -> None:
     single.set_defaults(command=_bench_single_frame)
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give numbers with commas between them") from None
+
+
 def _bench_parity(file: Path) -> int:
     from blinddps_sci.bench.parity import TOLERANCE, compare
 
@@ -118,9 +131,10 @@ def _bench_parity(file: Path) -> int:
 
 def _bench_quality(held_out: bool, data: Path | None, **options: Any) -> None:
     from blinddps_sci.bench.quality import run_quality
-    from blinddps_sci.bench.table import format_table
+    from blinddps_sci.bench.table import format_comparison, format_table
 
-    print(format_table(run_quality(data=data, held_out=planes_of(data, held_out), **options)))
+    rows = run_quality(data=data, held_out=planes_of(data, held_out), **options)
+    print(f"{format_table(rows)}\n\n{format_comparison(rows)}")
 
 
 def _bench_single_frame(**options: Any) -> None:

@@ -60,6 +60,8 @@ class Novelty:
                 "the data show nothing above their noise; what the result shows comes from the prior alone "
                 "(if something is to be seen in them, give --noise)"
             )
+        if np.isnan(self.score):
+            return "the noise is too high to tell whether the data look like images that the prior knows"
         if not self.unlike:
             return "the data look like images that the prior knows"
         return (

@@ -141,8 +141,8 @@ def pooled_variance(draws: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     if largest == 0:
         return own
     freedom = (len(draws) - 1) / 2
-    # Pixels on which all draws agree, such as none but constants, have no logarithm.
-    logarithm = np.log(np.maximum(own / largest, np.finfo(np.float64).tiny))
+    # Pixels on which all draws agree have no logarithm, and would take those around them along.
+    logarithm = np.log(np.maximum(own / largest, np.finfo(np.float32).eps ** 2))
     pooled = _smooth(logarithm) - digamma(freedom) + np.log(freedom)
     found: NDArray[np.float64] = largest * np.exp(pooled)
     return found

@@ -58,7 +58,7 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     Returns
     -------
     KernelEstimate
-        One kernel for each tile or one for all; of no chain if no pixel was measured.
+        One kernel for each tile or one for all; of no chain if no pixel was measured, or none is finite.
     """
     scene = read_scene(job, number)
     if scene.kernel is None:
@@ -72,6 +72,8 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     found = _draws(job, scene, scene.operator, unknowns, job.config.chains, 0, tell)
     pixels = int(scene.likelihood.count(scene.data).sum())
     agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
+    if not bool(agreed.used.any()):
+        return KernelEstimate(agreed.chains.cpu(), torch.zeros(len(nodes)), places)
     return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found, agreed.used).cpu(), places)
 
 
@@ -167,7 +169,7 @@ def _drawn(job: Job, scene: Scene, field: KernelField | None, callback: Callback
                 callback(replace(progress, step=steps + progress.step, steps=2 * steps, estimates=estimates))
 
     operator = Given(scene.operator, {"kernel": kernels})
-    averaging = replace(scene, sampler=_averaging(scene.sampler))
+    averaging = replace(scene, sampler=_averaging(scene.sampler)) if job.draws > 1 else scene
     posterior = _draws(job, averaging, operator, {"image": scene.image}, job.draws, first, tell)
     return _Drawn(posterior.about_mean("image")[:, 0], kernels, mean, std)
 

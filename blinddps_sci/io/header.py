@@ -109,17 +109,17 @@ def detector(headers: Sequence[Mapping[str, Any]], unit: str) -> dict[str, float
 
     Notes
     -----
-    Data in electrons have gain one whatever the keyword says. Data in a calibrated unit (a rate, a
+    Data in electrons have gain one whatever the keyword says. If it says another, the level of saturation may
+    have stayed in ADU, and the higher of itself and its product with the gain is taken: good pixels are never
+    taken for saturated ones. Data in a calibrated unit (a rate, a
     flux) have no gain here: it would need the exposure time and the calibration. The header's read
     noise is in electrons; in the data's unit it is ``sigma_e / gain``, so it needs the gain.
     """
     text = unit.strip()
     known: dict[str, float] = {}
-    gain = None
-    if _ELECTRONS.match(text):
-        gain = 1.0
-    elif _COUNTS.match(text):
-        gain = number(headers, GAIN_KEYS)
+    stated = number(headers, GAIN_KEYS)
+    in_electrons = _ELECTRONS.match(text) is not None
+    gain = 1.0 if in_electrons else stated if _COUNTS.match(text) else None
     if gain is not None:
         known["gain"] = gain
         electrons = number(headers, READ_NOISE_KEYS)
@@ -127,7 +127,7 @@ def detector(headers: Sequence[Mapping[str, Any]], unit: str) -> dict[str, float
             known["read_noise"] = electrons / gain
     saturation = number(headers, SATURATION_KEYS)
     if saturation is not None:
-        known["saturation"] = saturation
+        known["saturation"] = saturation * max(1.0, stated or 1.0) if in_electrons else saturation
     return known
 
 

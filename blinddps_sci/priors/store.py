@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -148,11 +148,23 @@ def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:
         )
         if table.kind not in ("frequency", "value"):
             raise ValueError(f"its kind is {table.kind!r}")
-        if np.shape(table.variance) != (len(table.sigmas), len(table.bins)) or np.min(table.variance) <= 0:
+        if np.shape(table.variance) != (len(table.sigmas), len(table.bins)) or not _positive(table.variance):
             raise ValueError("a positive variance is needed for every level and bin")
+        if not _positive(table.sigmas) or not all(map(_rising, (table.sigmas, table.bins))):
+            raise ValueError("levels, which are positive, and bins have to rise")
     except (KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the table of errors in {path} is damaged ({error})") from None
     return table
+
+
+def _positive(values: Sequence[Any]) -> bool:
+    """Return whether all of them are positive and finite; NaN is neither."""
+    array = np.asarray(values)
+    return bool(np.all((array > 0) & (array < np.inf)))
+
+
+def _rising(values: Sequence[float]) -> bool:
+    return bool(np.isfinite(values).all() and (np.diff(values) > 0).all())
 
 
 def _novelty_table(path: Path, fields: Mapping[str, Any]) -> NoveltyTable:
@@ -166,8 +178,10 @@ def _novelty_table(path: Path, fields: Mapping[str, Any]) -> NoveltyTable:
             )
             for label, usual in fields["labels"].items()
         }
-        if any(len(usual.error) != len(LEVELS) or min(usual.error) <= 0 for usual in labels.values()):
-            raise ValueError("a positive error is needed at every level")
+        if not all(len(u.error) == len(LEVELS) and _positive((*u.error, u.limit)) for u in labels.values()):
+            raise ValueError("a positive error is needed at every level, and a positive limit")
+        if not all(0 <= usual.false_alarms <= 1 for usual in labels.values()):
+            raise ValueError("false alarms are a share")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PriorError(f"the table of what is usual in {path} is damaged ({error})") from None
     return NoveltyTable(labels)

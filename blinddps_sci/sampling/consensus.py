@@ -50,9 +50,12 @@ def consensus(kernels: Tensor, chi2: Tensor, pixels: int) -> Consensus:
     Returns
     -------
     Consensus
-        Without the chains that fit worse than the best by more than that scatter allows. The truth
-        plays no part.
+        Without the chains that fit worse than the best by more than that scatter allows, or are not finite;
+        of none if no chain is. The truth plays no part.
     """
-    fit = torch.where(torch.isfinite(chi2), chi2, torch.inf)
-    used = fit <= fit.min() * (1 + _TOLERATED * (2 / max(pixels, 1)) ** 0.5)
-    return Consensus(recentre_sharp(kernels[used]), used)
+    # A chain that has left the finite numbers may have no pixel that counts, and so a perfect fit.
+    finite = torch.isfinite(chi2) & torch.isfinite(kernels).flatten(1).all(dim=1)
+    fit = torch.where(finite, chi2, torch.inf)
+    used = finite & (fit <= fit.min() * (1 + _TOLERATED * (2 / max(pixels, 1)) ** 0.5))
+    agreed = kernels[used]
+    return Consensus(recentre_sharp(agreed) if len(agreed) else agreed, used)

@@ -183,7 +183,7 @@ class KernelMap(Identity):
             deviation = (4 * amplitude**2 + 2 * deviation**2).sqrt() * deviation
         else:
             mean = amplitude.clamp(min=0)
-        total = mean.sum(dim=(-2, -1), keepdim=True)
+        total = mean.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-3)  # of a kernel it is above one
         origin, root = _conditioned(mean / total, deviation / total, _gauges(estimate, self.centred))
         peak = origin.amax(dim=(-2, -1), keepdim=True) / _moment_peak(origin)
 
@@ -254,10 +254,10 @@ def _conditioned(origin: Tensor, deviation: Tensor, gauges: Tensor) -> tuple[Ten
 
 
 def _moment_peak(values: Tensor) -> Tensor:
-    """Return ``sum v^3 / sum v^2`` of each plane, (..., 1, 1): a peak that noise hardly moves."""
+    """Return ``sum v^3 / sum v^2``, (..., 1, 1): a peak that noise hardly moves; positive in any case."""
     squares = values**2
     ratio = (squares * values).sum(dim=(-2, -1), keepdim=True) / squares.sum(dim=(-2, -1), keepdim=True)
-    return ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
+    return torch.maximum(ratio, 1e-3 * values.abs().amax(dim=(-2, -1), keepdim=True))
 
 
 def _unchanged(value: Tensor) -> Tensor:

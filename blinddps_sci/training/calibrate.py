@@ -6,7 +6,6 @@ kernel lies from its estimate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.priors.error import ErrorTable, frequencies
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.simulate import random_kernels
-from blinddps_sci.training.images import LABELS, held_out_planes
+from blinddps_sci.training.images import LABELS, held_out_planes, independent
 from blinddps_sci.training.kernels import amplitudes
 from blinddps_sci.training.tilts import random_tilts
 
@@ -42,23 +41,14 @@ def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
         If none of them is large enough.
     """
     patches, labels = [], []
-    for index, plane in _by_domain(data):
-        y, x = ((side - _SIDE) // 2 for side in plane.shape)
-        patches.append(2 * plane[y : y + _SIDE, x : x + _SIDE] - 1)
-        labels.append(index)
+    for domain, planes in independent(held_out_planes(data), _SIDE).items():
+        for plane in planes[:_PER_DOMAIN]:
+            y, x = ((side - _SIDE) // 2 for side in plane.shape)
+            patches.append(2 * plane[y : y + _SIDE, x : x + _SIDE] - 1)
+            labels.append(LABELS.index(domain))
     if not patches:
         raise InputError(f"{data} has no image of {_SIDE} pixels that is held out from training")
     return _spectrum(denoiser, np.stack(patches)[:, None].astype(np.float32), _BANDS, torch.tensor(labels))
-
-
-def _by_domain(data: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the label and the plane of a few large enough held-out images of each domain."""
-    left = dict.fromkeys(range(len(LABELS)), _PER_DOMAIN)
-    for domain, plane in held_out_planes(data):
-        index = LABELS.index(domain)
-        if min(plane.shape) >= _SIDE and left[index]:
-            left[index] -= 1
-            yield index, plane
 
 
 def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:

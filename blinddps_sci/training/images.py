@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from skimage.io import imread
@@ -22,7 +23,7 @@ from blinddps_sci.errors import InputError
 from blinddps_sci.simulate import SCENES, random_scene
 from blinddps_sci.training.loader import spread
 
-__all__ = ["LABELS", "Pack", "held_out", "held_out_planes"]
+__all__ = ["LABELS", "Pack", "held_out", "held_out_planes", "independent", "trained_on"]
 
 LABELS = ("astro", "micro", "generic", "unlabelled")
 """Domain labels of the image network; the last stands for 'not told'."""
@@ -33,6 +34,13 @@ _KEPT_FOR_TESTS = {"hubble_deep_field", "moon", "cell", "retina"}
 _SCALES = (1.0, 0.7, 0.5, 0.35)
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _FITS = {".fits", ".fit", ".fts"}
+
+_BESIDE = {
+    "ERR", "ERROR", "STD", "STDDEV", "SIGMA", "RMS", "UNCERT", "VAR", "VARIANCE", "STAT", "IVAR", "INVVAR",
+    "WHT", "WEIGHT", "DQ", "MASK", "FLAGS", "CON", "CTX", "EXP", "EXPTIME", "SAMP", "TIME", "AREA", "PSF",
+    "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT", "WAVELENGTH", "WCSDVARR", "D2IMARR",
+}  # fmt: skip
+"""Names of FITS extensions that stand beside an image and are none."""
 
 
 def held_out(path: Path) -> bool:
@@ -52,6 +60,30 @@ def held_out_planes(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
                 yield domain, plane
 
 
+def independent(planes: Iterable[tuple[str, np.ndarray]], smallest: int) -> dict[str, list[np.ndarray]]:
+    """Return, by domain, the planes of so many pixels or more, those of one picture in colours but once.
+
+    Parameters
+    ----------
+    planes : iterable of (str, ndarray (H, W))
+        Domains and planes, from `held_out_planes`.
+    smallest : int
+        Least side, pixels.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for domain, plane in planes:
+        if min(plane.shape) >= smallest:
+            found.setdefault(domain, []).append(plane)
+    if "astro" in found:  # neighbours are colours of one picture, which must not tell of each other
+        found["astro"] = found["astro"][::3]
+    return found
+
+
+def trained_on(folder: Path) -> list[tuple[Path, str]]:
+    """Return the images below ``folder`` that are trained on, in order, each with its domain."""
+    return [(path, domain) for path, domain in _images(folder) if not held_out(path)]
+
+
 def _images(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the images below ``folder``, in order, each with its domain; folders named ``psf`` have none."""
     for path in sorted(folder.rglob("*")):
@@ -67,9 +99,8 @@ def _planes(path: Path, domain: str, rng: np.random.Generator) -> Iterator[np.nd
         from astropy.io import fits
 
         with fits.open(path) as hdus:
-            for hdu in hdus:
-                if hdu.data is not None and getattr(hdu.data, "ndim", 0) == 2:
-                    yield display(_finite(hdu.data), rng)
+            for values in _science(hdus):
+                yield display(_finite(values), rng)
         return
     stored = imread(path)
     image, shown = _finite(stored), stored.dtype == np.uint8
@@ -80,6 +111,16 @@ def _planes(path: Path, domain: str, rng: np.random.Generator) -> Iterator[np.nd
         planes = np.moveaxis(channels, -1, 0) if domain == "astro" else [channels.mean(-1)]
     for plane in planes:
         yield plane / 255 if shown else display(plane, rng)
+
+
+def _science(hdus: Iterable[Any]) -> list[np.ndarray]:
+    """Return the planes of a FITS file that are images: those named SCI, else all but what stands beside.
+
+    Integers beside floating numbers are flags or counts of exposures.
+    """
+    planes = [hdu for hdu in hdus if hdu.name not in _BESIDE and getattr(hdu.data, "ndim", 0) == 2]
+    found = [hdu.data for hdu in planes if hdu.name == "SCI"] or [hdu.data for hdu in planes]
+    return [values for values in found if values.dtype.kind == "f"] or found
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -131,7 +172,7 @@ class Pack:
         InputError
             If there is no readable image.
         """
-        files = [(path, domain) for path, domain in _images(folder) if not held_out(path)]
+        files = trained_on(folder)
         read = spread(partial(_read, size, seed), range(len(files)), files, workers=workers)
         read += spread(partial(_simulate, size, seed), range(scenes), workers=workers)
         planes = [plane for some, _ in read for plane in some]
@@ -152,10 +193,10 @@ class Pack:
             at += height * width
         return cls(planes, domains)
 
-    def save(self, path: Path) -> None:
-        """Write the pack to one ``.npz`` file."""
+    def save(self, file: Path | BinaryIO) -> None:
+        """Write the pack to one ``.npz`` file, given by its path or open."""
         np.savez(
-            path,
+            file,
             pixels=np.concatenate([plane.ravel() for plane in self.planes]),
             shapes=np.array(json.dumps([plane.shape for plane in self.planes])),
             domains=self.domains,

@@ -16,7 +16,7 @@ from blinddps_sci.priors.novelty import UNTOLD, NoveltyTable, Usual, denoising_e
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.simulate import random_kernel
 from blinddps_sci.simulate.blur import blur, valid_origin
-from blinddps_sci.training.images import LABELS, held_out_planes
+from blinddps_sci.training.images import LABELS, held_out_planes, independent
 
 __all__ = ["image_novelty"]
 
@@ -50,12 +50,7 @@ def image_novelty(denoiser: Denoiser, data: Path) -> NoveltyTable:
     InputError
         If none of the images is large enough.
     """
-    pictures: dict[str, list[np.ndarray]] = {}
-    for domain, plane in held_out_planes(data):
-        if min(plane.shape) >= _SIDE + _KERNEL - 1:
-            pictures.setdefault(domain, []).append(plane)
-    if "astro" in pictures:  # neighbours are colours of one picture, which must not tell of each other
-        pictures["astro"] = pictures["astro"][::3]
+    pictures = independent(held_out_planes(data), _SIDE + _KERNEL - 1)
     if not pictures:
         raise InputError(
             f"{data} has no image of {_SIDE + _KERNEL - 1} pixels that is held out from training"

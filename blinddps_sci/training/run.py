@@ -1,26 +1,30 @@
 """`blinddps train`: from a folder of examples to a weights file, by one command.
 
-The folder that is trained in holds the checkpoint, the log, a sheet of samples and, after
-every checkpoint, the weights in the form that ``--prior`` and ``--kernel-prior`` take.
+The folder that is trained in holds the examples with what they were made of, the checkpoint, the log, a sheet
+of samples and, after every checkpoint, the weights in the form that ``--prior`` and ``--kernel-prior`` take.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import torch
 
+from blinddps_sci import __version__
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.store import PriorCard, load_denoiser, save_denoiser
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.calibrate import image_error, kernel_error, tilt_error
-from blinddps_sci.training.images import Pack
+from blinddps_sci.training.images import Pack, trained_on
 from blinddps_sci.training.kernels import kernel_batches
 from blinddps_sci.training.loader import Source, load, spread
 from blinddps_sci.training.loop import Trainer
@@ -35,6 +39,8 @@ Role = Literal["image", "kernel", "tilt"]
 
 
 _AT_ONCE = 500
+_SEED = 1
+"""Of the simulated kernels and tilts."""
 
 
 def _examples(role: Role, recipe: Recipe, data: Path | None, folder: Path, workers: int) -> Source:
@@ -48,33 +54,62 @@ def _examples(role: Role, recipe: Recipe, data: Path | None, folder: Path, worke
 
 
 def _images(recipe: Recipe, data: Path, folder: Path, workers: int) -> Source:
-    pack_file = data if data.suffix == ".npz" else folder / "pack.npz"
-    if pack_file.is_file():
-        pack = Pack.load(pack_file)
+    if data.suffix == ".npz":
+        pack_file = data
     else:
-        pack = Pack.read(data, size=recipe.size, scenes=recipe.examples, workers=workers)
-        pack.save(pack_file)
-    return partial(pack.batches, recipe.batch, recipe.size, large=recipe.large)
+        pack_file = folder / "pack.npz"
+        made_of = {"size": recipe.size, "scenes": recipe.examples, "seed": 0}
+        files = [
+            (str(path.relative_to(data)), domain, path.stat().st_size, path.stat().st_mtime_ns)
+            for path, domain in trained_on(data)
+        ]
+
+        def write(file: BinaryIO) -> None:
+            Pack.read(data, workers=workers, **made_of).save(file)
+
+        _keep(pack_file, {**made_of, "files": files}, write)
+    return partial(Pack.load(pack_file).batches, recipe.batch, recipe.size, large=recipe.large)
 
 
 def _simulated(role: Role, recipe: Recipe, folder: Path, workers: int) -> Source:
     """Return the batches of kernels or tilts, which are simulated once."""
     stored = folder / f"{role}s.npy"
-    if not stored.is_file():
-        starts = range(0, recipe.examples, _AT_ONCE)
-        counts = [min(_AT_ONCE, recipe.examples - start) for start in starts]
-        draw = _some_tilts if role == "tilt" else _some_kernels
-        np.save(stored, np.concatenate(spread(partial(draw, recipe), counts, starts, workers=workers)))
+    draw = _some_tilts if role == "tilt" else _some_kernels
+    starts = range(0, recipe.examples, _AT_ONCE)
+    counts = [min(_AT_ONCE, recipe.examples - start) for start in starts]
+
+    def write(file: BinaryIO) -> None:
+        np.save(file, np.concatenate(spread(partial(draw, recipe), counts, starts, workers=workers)))
+
+    made_of = {"count": recipe.examples, "size": recipe.size, "families": recipe.families, "seed": _SEED}
+    _keep(stored, made_of, write)
     batches = tilt_batches if role == "tilt" else kernel_batches
     return partial(batches, np.load(stored, mmap_mode="r"), recipe.batch)
 
 
+def _keep(path: Path, made_of: dict[str, Any], write: Callable[[BinaryIO], None]) -> None:
+    """Write examples, unless the file holds them already: what it was made of is said beside it, as JSON."""
+    said = path.with_suffix(".json")
+    text = json.dumps({"version": __version__, **made_of})
+    if path.is_file() and said.is_file() and said.read_text(encoding="utf-8") == text:
+        return
+    said.unlink(missing_ok=True)  # so that a run that is killed from here on leaves nothing to be believed
+    unfinished = path.with_name(f".{path.name}.partial")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    said.write_text(text, encoding="utf-8")
+
+
 def _some_kernels(recipe: Recipe, count: int, first: int) -> np.ndarray:
-    return random_kernels(count, recipe.size, 1, recipe.families or None, first=first).astype(np.float16)
+    return random_kernels(count, recipe.size, _SEED, recipe.families or None, first=first).astype(np.float16)
 
 
 def _some_tilts(recipe: Recipe, count: int, first: int) -> np.ndarray:
-    return random_tilts(count, recipe.size, 1, _family(recipe), first=first).astype(np.float16)
+    return random_tilts(count, recipe.size, _SEED, _family(recipe), first=first).astype(np.float16)
 
 
 def _family(recipe: Recipe) -> str:

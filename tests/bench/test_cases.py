@@ -65,6 +65,23 @@ def test_folders_name_the_domain_and_colours_are_averaged(pictures: Path) -> Non
     }
 
 
+def test_alpha_does_not_count_and_of_a_stack_the_first_image_is_taken() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    alpha = np.full_like(grey, 255)
+    pages = np.stack([grey, *np.zeros((5, 40, 50), np.uint8)])
+    colours = np.dstack([grey] * 3)
+    for image in (
+        grey,
+        np.dstack([grey, alpha]),
+        np.dstack([colours, alpha]),
+        pages,
+        np.stack([colours] * 2),
+    ):
+        np.testing.assert_array_equal(module._grey(image), grey)
+    coloured = np.dstack([grey, grey // 2, alpha])
+    np.testing.assert_array_equal(module._grey(coloured), coloured.mean(axis=-1))
+
+
 def test_an_image_that_no_kernel_fits_makes_room_for_the_next(tmp_path, pictures: Path) -> None:
     flat = np.zeros((120, 130), dtype=np.uint8)
     flat[0, 0] = 255

@@ -11,6 +11,7 @@ import torch
 from blinddps_sci.bench import QUALITY_METHODS, SPEED_METHODS, methods
 from blinddps_sci.bench.cases import Case, cases
 from blinddps_sci.bench.methods import Overrides, parse_methods, published, run_method
+from blinddps_sci.engine import scene
 from blinddps_sci.errors import ConfigError, InputError
 from blinddps_sci.sampling.dps import Dps
 
@@ -47,6 +48,7 @@ def test_names_are_read_once_each_in_order() -> None:
         "split-25",
         "split-25-3",
         "split-09-1-1",
+        "richardson-lucy-0",
     ],
 )
 def test_other_names_are_refused(text: str) -> None:
@@ -64,7 +66,8 @@ def test_a_schedule_out_of_range_is_refused(name: str, option: str) -> None:
 
 
 def test_the_error_lists_the_forms() -> None:
-    with pytest.raises(ConfigError, match=r"split-S-C-N, dps-S, .*S: steps, C: chains, N: samples"):
+    forms = r"split-S-C-N, dps-S, .*richardson-lucy-N.*S: steps, C: chains, N: samples or iterations"
+    with pytest.raises(ConfigError, match=forms):
         parse_methods("split-a-b-c")
 
 
@@ -106,6 +109,29 @@ def test_classical_methods_say_how_they_fit(case: Case) -> None:
         assert found.image.shape == case.data.shape
         assert 0 < found.chi2 < 100
     assert run_method("blurred", case, Overrides(), 0).image is case.data
+
+
+def test_richardson_lucy_has_the_iterations_of_its_name(case: Case) -> None:
+    assert parse_methods("richardson-lucy-7") == ("richardson-lucy-7",)
+    plain, same, few = (
+        run_method(f"richardson-lucy{end}", case, Overrides(), 0) for end in ("", "-30", "-2")
+    )
+    np.testing.assert_array_equal(plain.image, same.image)
+    assert few.chi2 > plain.chi2
+    assert few.kernel is None
+
+
+def test_the_published_rules_have_the_limits_of_the_engine(case: Case, monkeypatch) -> None:
+    class Seen(Exception):
+        pass
+
+    def stop(*positional: object, **options: object) -> None:
+        raise Seen(positional[3]["image"].clamp)
+
+    monkeypatch.setattr(methods, "sample", stop)
+    with pytest.raises(Seen) as raised:
+        published(case, 2, "sqrt", 0)
+    assert raised.value.args[0] is scene.HEADROOM
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from blinddps_sci import cli
 from blinddps_sci.bench import photometry
 from blinddps_sci.bench.photometry import by_magnitude, run_photometry, summarise_photometry
 from blinddps_sci.bench.sky_fields import SkyField, make_field
-from blinddps_sci.bench.sky_scores import score_sky
+from blinddps_sci.bench.sky_scores import _detected, score_sky
 from blinddps_sci.errors import ConfigError, InputError, OutputError
 
 pytest.importorskip("photutils")
@@ -72,6 +73,32 @@ def test_errors_that_are_put_in_come_out(stars: SkyField) -> None:
     assert summary["flux"] == pytest.approx(-10, abs=0.5)
     assert summary["shift"] == pytest.approx(np.hypot(0.1, 0.2), abs=0.01)
     assert summary["false"] == 1
+
+
+def test_a_detection_of_a_source_at_the_edge_is_not_false(stars: SkyField) -> None:
+    """The source is no part of the catalogue; its centroid drifts to where the catalogue begins."""
+    image = np.full_like(stars.truth, stars.sky)
+    image[12:15, 29:32] += 20 * stars.noise
+    assert np.linalg.norm(stars.positions - (13, 30), axis=1).min() > 4
+    fields = [replace(stars, others=np.array([[y, 30.0, 0.0]])) for y in (11.5, 5.0)]
+    assert [_detected(image, field)[1] for field in fields] == [0, 1]
+
+
+def test_biases_of_fields_do_not_cancel() -> None:
+    score = dict.fromkeys(("shift_y", "shift_x", "moved_y", "moved_x", "scatter", "sky"))
+    score |= {"found": 1, "sources": 1, "false": 0}
+    rows = [
+        {
+            "kind": "stars",
+            "method": "x",
+            "scores": score,
+            "catalogue": [{"signal": 20.0, "flux": flux, "corrected": None}] * 3,
+        }
+        for flux in (0.05, -0.05)
+    ]
+    (summary,) = summarise_photometry(rows)
+    assert summary["flux"] == pytest.approx(0)
+    assert summary["flux_of_field"] == pytest.approx(5)
 
 
 def test_blur_takes_flux_out_of_the_aperture_and_the_correction_brings_it_back(stars: SkyField) -> None:

@@ -14,6 +14,7 @@ from blinddps_sci import cli
 from blinddps_sci.bench import psf_models
 from blinddps_sci.bench.fields import Field, make_fields
 from blinddps_sci.bench.psf_models import MODELS, run_psf_models
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import ConfigError, OutputError
 
 
@@ -71,6 +72,7 @@ def test_every_tile_is_scored_against_the_psf_at_its_node(perfect, tmp_path) -> 
         "overlap": 16,
     }
     assert stored["settings"]["size"] == 128
+    assert stored["settings"]["algorithm"] == ALGORITHM
     for field in ("space-invariant", "space-variant"):
         found = rows[field, "smooth"]
         assert found["mnc"] == pytest.approx(1, abs=1e-6)

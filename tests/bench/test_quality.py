@@ -158,6 +158,32 @@ def test_the_command_takes_the_images_that_training_leaves_out(
     )
 
 
+def test_the_command_takes_the_noises(fake: Fake, pictures: Path, tmp_path, capsys) -> None:
+    file = tmp_path / "q.json"
+    command = ["bench", "quality", "--data", str(pictures), "--methods", "blurred", "--size", "64"]
+    command += ["--cases", "2", "--json", str(file), "--noises"]
+    assert cli.main([*command, "0.03,0.005"]) == 0
+    stored = json.loads(file.read_text())
+    assert stored["settings"]["noises"] == [0.03, 0.005]
+    assert [row["noise"] for row in stored["rows"]] == [0.03, 0.005]
+    assert cli.main([*command, "0.03,0.005", "--resume"]) == 0
+    capsys.readouterr()
+    for noises, message in (("0.03", "made with noises"), ("0.1,", "give numbers"), ("2", "noise between 0")):
+        assert cli.main([*command, noises, "--resume"]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_rows_of_another_algorithm_are_not_gone_on_with(
+    fake: Fake, pictures: Path, tmp_path, monkeypatch
+) -> None:
+    file = tmp_path / "q.json"
+    options = {"data": pictures, "count": 1, "size": 64, "json": file, "methods": "blurred"}
+    run_quality(**options)
+    monkeypatch.setattr(quality, "ALGORITHM", 0)
+    with pytest.raises(ConfigError, match="made with algorithm"):
+        run_quality(**options, resume=True)
+
+
 def test_a_method_that_fails_on_a_case_does_not_end_the_run(fake: Fake, pictures: Path) -> None:
     rows = run_quality(data=pictures, methods="wiener,split", count=2, size=64)
     failed = rows[2]

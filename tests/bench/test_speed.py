@@ -72,6 +72,24 @@ def test_the_table_has_share_cost_and_throughput(quick: None, tmp_path) -> None:
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 5
 
 
+def test_one_thread_is_measured_and_the_others_are_there_again(quick: None, monkeypatch) -> None:
+    run, seen = speed.run_method, set()
+
+    def watch(*given: object) -> Outcome:
+        seen.add(torch.get_num_threads())
+        return run(*given)
+
+    monkeypatch.setattr(speed, "run_method", watch)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert "one thread" in run_speed(methods="wiener", size=64)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == {1}
+
+
 def test_memory_that_is_given_back_is_seen_at_its_peak() -> None:
     with speed._Memory() as memory:
         block = np.ones(2**24)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from blinddps_sci.bench.table import draw_costs, format_table, mark_headroom, markdown, summarise
+from blinddps_sci.bench.table import (
+    draw_costs,
+    format_comparison,
+    format_table,
+    mark_headroom,
+    markdown,
+    summarise,
+)
 
 
 def row(case: int, method: str, psnr: float | None, source: float = 25.0, **more: object) -> dict:
@@ -94,6 +101,32 @@ def test_a_method_without_a_counted_case_is_drawn_and_shown_empty(tmp_path) -> N
     empty, full = ((tmp_path / f"{name}.png").read_bytes() for name in ("empty", "full"))
     assert empty.startswith(b"\x89PNG")
     assert len(full) > len(empty)
+
+
+def test_blind_methods_are_compared_case_by_case_with_the_better_peer() -> None:
+    found = [
+        *(row(case, "split", psnr, mnc=0.9) for case, psnr in enumerate((28.0, 31.0, 27.0, 40.0))),
+        row(4, "split", None, error="not finite"),
+        *(row(case, "dps-1000-sqrt", 26.0, mnc=0.8) for case in range(5)),
+        row(0, "dps-1000-constant", 29.0, mnc=0.8, psf="moffat"),
+        row(1, "wiener", 30.0),
+        row(2, "split-true-psf", 30.0),
+        row(3, "split-true-psf", 26.0),  # no headroom
+    ]
+    mark_headroom(found)
+    summary = {entry["method"]: entry for entry in summarise(found)}
+    over = summary["split"]["over"]
+    assert over["dps-1000-sqrt or dps-1000-constant"] == {
+        "median": 1.0, "mean": pytest.approx(5 / 3), "below": 2, "cases": 4
+    }  # fmt: skip
+    assert over["wiener"] == {"median": 1.0, "mean": 1.0, "below": 0, "cases": 1}
+    assert list(summary["dps-1000-sqrt"]["over"]) == ["wiener"]
+    assert summary["wiener"]["over"] == summary["split-true-psf"]["over"] == {}
+    assert summary["dps-1000-constant"]["gains"] == {"astro": 4.0, "motion": None, "moffat": 4.0}
+    lines = format_comparison(found).splitlines()
+    assert "| 1.000 | 1.667 | 2 of 4 | 1.000 | 1.000 | 0 of 1 |" in lines[2]
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 2 + 5
 
 
 def test_cells_are_rounded_and_strokes_escaped() -> None:

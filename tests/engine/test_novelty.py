@@ -89,6 +89,12 @@ def test_nothing_but_noise_is_told_by_its_own_sentence() -> None:
         assert "nothing above their noise" in found.sentence
 
 
+def test_noise_too_high_to_tell_is_told_as_such() -> None:
+    found = Novelty(score=float("nan"), limit=1.5, seen=True)
+    assert not found.unlike
+    assert "too high to tell" in found.sentence
+
+
 def test_bad_pixels_the_unit_and_the_stretch_do_not_matter() -> None:
     scene = camera()[:SIDE, :SIDE]
     data = with_noise(scene)

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest
 
 from blinddps_sci.engine.blend import blend
-from blinddps_sci.engine.uncertainty import REACH, Uncertainty, read_uncertainty
+from blinddps_sci.engine.uncertainty import REACH, Uncertainty, pooled_variance, read_uncertainty
 from blinddps_sci.errors import PriorError
 from blinddps_sci.likelihoods import Gaussian
 from blinddps_sci.operators import FieldBlur, NodeWindow
@@ -189,3 +189,11 @@ def test_a_damaged_card_is_refused(numbers: object) -> None:
         read_uncertainty({"blind": numbers}, "blind")
     with pytest.raises(PriorError, match="uncertainty in the prior's card is damaged"):
         read_uncertainty({"known": numbers}, "blind")
+
+
+def test_pixels_on_which_draws_agree_leave_those_around_them_their_spread() -> None:
+    draws = np.random.default_rng(0).normal(size=(6, 32, 32))
+    draws[:, 16, 16] = 0.0
+    variance = pooled_variance(draws)
+    assert variance[16, 21] > 0.05
+    assert variance[2, 2] == pytest.approx(1.0, rel=0.4)

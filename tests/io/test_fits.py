@@ -352,6 +352,10 @@ def test_cards_off_the_standard_are_kept_as_text(tmp_path):
         ({"GAIN": 2.0, "BUNIT": "DN"}, {"gain": 2.0}),
         ({"GAIN": "high", "SATLEVEL": 65000}, {"saturation": 65000.0}),
         ({"GAIN": 0.0, "SATURATE": -1.0}, {}),
+        ({"GAIN": 2.0, "SATURATE": 6e4, "BUNIT": "electron"}, {"gain": 1.0, "saturation": 1.2e5}),
+        ({"GAIN": 0.5, "SATURATE": 6e4, "BUNIT": "electron"}, {"gain": 1.0, "saturation": 6e4}),
+        ({"GAIN": 2.0, "SATURATE": 6e4, "BUNIT": "ADU"}, {"gain": 2.0, "saturation": 6e4}),
+        ({"GAIN": 2.0, "SATURATE": 6e4, "BUNIT": "ELECTRONS/S"}, {"saturation": 6e4}),
     ],
 )
 def test_detector_keywords(tmp_path, keys, expected):

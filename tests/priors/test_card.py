@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,17 @@ def test_damaged_notes_are_named(weights: Path, text: str) -> None:
 )
 def test_a_damaged_table_of_what_is_usual_is_named(weights: Path, usual: object) -> None:
     write_notes(read_card(weights), weights, novelty={"labels": usual} if usual else {})
+    with pytest.raises(PriorError, match=r"what is usual in .* is damaged"):
+        load_denoiser(weights)
+
+
+@pytest.mark.parametrize("name", ["error", "limit", "false_alarms"])
+def test_what_is_usual_is_a_number(weights: Path, name: str) -> None:
+    sound = {"error": [1.0, 2.0, 3.0], "limit": 1.5, "false_alarms": 0.1, "images": 9}
+    write_notes(read_card(weights), weights, novelty={"labels": {"": sound}})
+    load_denoiser(weights)
+    broken = {**sound, name: [1.0, math.nan, 3.0] if name == "error" else math.nan}
+    write_notes(read_card(weights), weights, novelty={"labels": {"": broken}})
     with pytest.raises(PriorError, match=r"what is usual in .* is damaged"):
         load_denoiser(weights)
 

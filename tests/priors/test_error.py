@@ -223,11 +223,26 @@ def test_a_damaged_table_is_refused(card, name: str, damage: str, tmp_path: Path
         load_denoiser(path)
 
 
-@pytest.mark.parametrize("row", [(0.01, 0.0, 0.2), (0.01, -1.0, 0.2), (0.01, 0.2), (0.01, "x", 0.2)])
+@pytest.mark.parametrize(
+    "row",
+    [(0.01, 0.0, 0.2), (0.01, -1.0, 0.2), (0.01, 0.2), (0.01, "x", 0.2), (0.01, float("nan"), 0.2)],
+)
 def test_a_table_without_a_positive_variance_everywhere_is_refused(card, row, tmp_path: Path) -> None:
     denoiser, made = card
     damaged = {**asdict(BY_VALUE), "variance": [*BY_VALUE.variance[:2], row]}
     path = tmp_path / "net.safetensors"
     save_denoiser(path, denoiser, replace(made, error=damaged))
     with pytest.raises(PriorError, match=r"table of errors in .* is damaged"):
+        load_denoiser(path)
+
+
+@pytest.mark.parametrize("name", ["sigmas", "bins"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -9.0])
+def test_a_table_whose_levels_or_bins_do_not_rise_is_refused(card, name, value, tmp_path: Path) -> None:
+    denoiser, made = card
+    fields = asdict(BY_VALUE)
+    first, _, *rest = fields[name]
+    path = tmp_path / "net.safetensors"
+    save_denoiser(path, denoiser, replace(made, error={**fields, name: [first, value, *rest]}))
+    with pytest.raises(PriorError, match=r"table of errors in .* is damaged \(levels"):
         load_denoiser(path)

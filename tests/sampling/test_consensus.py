@@ -68,6 +68,18 @@ def test_a_chain_that_does_not_explain_the_data_is_left_out(bad: float) -> None:
     assert len(found.chains) == CHAINS - 1
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_chain_that_is_not_finite_does_not_explain_the_data_best(value: float) -> None:
+    kernels, _ = copies(0.02)
+    kernels[2, 0, 3, 3] = value
+    chi2 = torch.ones(CHAINS)
+    chi2[2] = 0.0  # none of its pixels counted
+    assert consensus(kernels, chi2, PIXELS).used.tolist() == [i != 2 for i in range(CHAINS)]
+    nothing = consensus(torch.full_like(kernels, value), torch.zeros(CHAINS), PIXELS)
+    assert not nothing.used.any()
+    assert nothing.chains.shape == (0, *kernels.shape[1:])
+
+
 def test_the_scatter_of_chi_squared_is_tolerated_and_no_more() -> None:
     kernels, _ = copies(0.02)
     scatter = (2 / PIXELS) ** 0.5

@@ -283,3 +283,16 @@ def test_planes_have_places_of_their_own() -> None:
     assert unknown.sites == (Site(component=0), Site(component=1), Site(component=2))
     with pytest.raises(ConfigError, match="2 sites were given for an unknown of 3 planes"):
         Unknown(UniformPrior(), (3, 4, 4), sites=(Site(), Site(1, 1)))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_kernel_of_nothing_and_a_negative_draw_stay_finite(power: int) -> None:
+    kernel_map = KernelMap(centred=False, power=power)
+    deviation = torch.full((1, 1, 8, 8), 0.2)
+    root = Root(lambda v: deviation * v, lambda v: deviation * v)
+    local = kernel_map.local(torch.full((1, 1, 8, 8), -1.0), root)
+    assert torch.isfinite(local.origin).all()
+    negative = torch.full((1, 1, 8, 8), -0.5)
+    negative[..., 0, 0] = 0.1
+    assert torch.isfinite(local.domain(negative)).all()
+    assert local.domain(negative).abs().max() < 1e4

@@ -90,12 +90,17 @@ def test_an_image_network_is_measured_on_what_was_kept_from_it(few, tmp_path: Pa
 
 def test_of_each_domain_a_few_images_are_taken(few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "_PER_DOMAIN", 2)
-    planes = [("astro", 130), ("astro", 128), ("generic", 140), ("astro", 128), ("micro", 40)]
-    made = [(domain, np.zeros((side, side))) for domain, side in planes]
+    # The colours of three astronomical pictures, of which one each is taken.
+    planes = [*[("astro", 130)] * 3, ("generic", 140), *[("astro", 128)] * 6, ("micro", 40)]
+    made = [(domain, np.full((side, side), i / 12)) for i, (domain, side) in enumerate(planes)]
     monkeypatch.setattr(calibrate, "held_out_planes", lambda data: iter(made))
     denoiser = Shrinking(1.0)
+    measured = []
+    monkeypatch.setattr(calibrate, "_spectrum", lambda *given: measured.append(given))
     image_error(denoiser, tmp_path)
-    assert [label.tolist() for label in denoiser.seen if label is not None] == [[0, 0, 2]] * 2
+    ((_, patches, _, told),) = measured
+    assert told.tolist() == [0, 0, 2]
+    np.testing.assert_allclose(patches.mean(axis=(1, 2, 3)), np.array([0, 4, 3]) / 6 - 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(("kept", "side"), [(False, 150), (True, 100)])

@@ -104,6 +104,24 @@ def test_bad_pixels_do_not_spoil_a_frame(tmp_path: Path) -> None:
     assert np.corrcoef(plane.ravel(), picture().ravel())[0, 1] > 0.5
 
 
+@pytest.mark.parametrize(
+    ("beside", "kept"),
+    [
+        ([("SCI", np.float32), ("ERR", np.float32), ("DQ", np.int16), ("AREA", np.float32)], 1),
+        ([("SCI", np.int16), ("SCI", np.int16), ("TRUTH", np.float32)], 2),
+        ([("", np.float32), ("WHT", np.float32), ("", np.int32)], 1),
+        ([("CCD1", np.int16), ("CCD2", np.int16), ("MASK", np.uint8)], 2),
+        ([("RAW", np.int16)], 1),
+    ],
+)
+def test_of_a_fits_file_the_images_are_read(
+    tmp_path: Path, beside: list[tuple[str, type]], kept: int
+) -> None:
+    hdus = [fits.ImageHDU(picture(seed=i).astype(kind), name=name) for i, (name, kind) in enumerate(beside)]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / name(True, ".fits"))
+    assert labels(Pack.read(tmp_path, size=SIZE))["generic"] == kept
+
+
 def test_scenes_join_under_their_own_label(tmp_path: Path) -> None:
     pack = Pack.read(tmp_path, size=SIZE, scenes=12, seed=3)
     assert [plane.shape for plane in pack.planes] == [(2 * SIZE, 2 * SIZE)] * 12

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ from skimage.io import imsave
 from blinddps_sci.errors import ConfigError, PriorError
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.store import read_card
+from blinddps_sci.training.images import Pack
 from blinddps_sci.training.loop import Trainer
 from blinddps_sci.training.recipe import load_recipe
-from blinddps_sci.training.run import begin, train
+from blinddps_sci.training.run import _images, _simulated, begin, train
 
 NET = """
 [net]
@@ -49,7 +52,7 @@ def test_a_kernel_prior_is_trained_loaded_and_trained_further(kernel_recipe: str
     folder = tmp_path / "run"
     weights = train("kernel", folder, minutes=SECONDS / 60, recipe=kernel_recipe, licence="CC0")
     assert weights == folder / "tiny-kernel.safetensors"
-    expected = {"kernels.npy", "last.ckpt", "log.jsonl", "samples.png", weights.name}
+    expected = {"kernels.npy", "kernels.json", "last.ckpt", "log.jsonl", "samples.png", weights.name}
     assert {path.name for path in folder.iterdir()} == expected
     prior, card = load_prior(str(weights), "kernel")
     assert (card.role, card.size, card.licence, card.parameterisation) == ("kernel", 9, "CC0", "edm")
@@ -90,6 +93,49 @@ def test_an_image_prior_knows_its_labels(image_recipe: str, tmp_path: Path) -> N
     # the pack of one run serves another
     other = train("image", tmp_path / "other", minutes=0, data=folder / "pack.npz", recipe=image_recipe)
     assert read_card(other).training["steps"] == 0
+
+
+def test_examples_of_other_data_are_made_anew(
+    image_recipe: str, kernel_recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run killed before its first checkpoint leaves examples, which the next one must not believe."""
+    data, folder = tmp_path / "pictures", tmp_path / "run"
+    data.mkdir()
+    imsave(data / "a0.png", np.full((30, 30), 7, np.uint8), check_contrast=False)
+
+    def pack(size: int = 12) -> Pack:
+        _images(replace(load_recipe(image_recipe), size=size), data, folder, 0)
+        return Pack.load(folder / "pack.npz")
+
+    folder.mkdir()
+    assert any((plane == 7).all() for plane in pack().planes)
+    imsave(data / "a0.png", np.full((31, 31), 9, np.uint8), check_contrast=False)
+    assert any((plane == 9).all() for plane in pack().planes)
+    assert pack(size=14).planes[-1].shape == (28, 28)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pack, "read", None)  # what is as it was is not read again
+        assert pack(size=14).planes[-1].shape == (28, 28)
+
+    for size in (9, 11):
+        _simulated("kernel", replace(load_recipe(kernel_recipe), size=size), folder, 0)
+        assert np.load(folder / "kernels.npy").shape == (6, size, size)
+
+
+def test_examples_are_there_whole_or_not_at_all(
+    kernel_recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(file: BinaryIO, values: np.ndarray) -> None:
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    recipe = load_recipe(kernel_recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            _simulated("kernel", recipe, tmp_path, 0)
+    assert not (tmp_path / "kernels.npy").exists()
+    _simulated("kernel", recipe, tmp_path, 0)
+    assert np.load(tmp_path / "kernels.npy").shape == (6, 9, 9)
 
 
 def test_a_network_may_start_from_anothers_weights(kernel_recipe: str, tmp_path: Path) -> None:
