@@ -34,10 +34,14 @@ class BayerReader:
         The mosaic, (t, y, x).
     pattern : str
         Colours of its first four pixels, row by row.
+    saturation : float
+        Number from which a pixel is a lower limit. Two greens of which one is have a mean that is neither
+        known nor a limit: NaN.
     """
 
     base: Reader
     pattern: str
+    saturation: float
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,12 +68,15 @@ class BayerReader:
         self, frame: int | slice, colour: str, y: int | range, x: int | range
     ) -> np.ndarray[Any, np.dtype[Any]]:
         """Return one colour's window: the mean of the pixels of each square that have it."""
-        total: Any = 0
         places = [divmod(place, 2) for place, name in enumerate(self.pattern) if name == colour]
-        for row, column in places:
-            part = self.base.read((frame, _every_second(y, row), _every_second(x, column)))
-            total = total + part.astype(np.float32)
-        return np.asarray(total / len(places), dtype=np.float32)
+        parts = np.stack(
+            [
+                self.base.read((frame, _every_second(y, row), _every_second(x, column))).astype(np.float32)
+                for row, column in places
+            ]
+        )
+        limit = parts >= self.saturation
+        return np.where(limit.any(axis=0) & ~limit.all(axis=0), np.float32(np.nan), parts.mean(axis=0))
 
 
 def _every_second(places: int | range, first: int) -> int | slice:
@@ -92,7 +99,7 @@ def open_ser(path: str | os.PathLike[str]) -> xr.Dataset:
     xarray.Dataset
         Lazy `data` (t, y, x), or (t, c, y, x) of a colour camera; a Bayer mosaic gives images of half its
         size, so that the noise of pixels stays independent. `saturation` is the largest number that the
-        camera's bits hold.
+        camera's bits hold, in the upper bits of a number where frames have more than that.
 
     Raises
     ------
@@ -121,11 +128,13 @@ def open_ser(path: str | os.PathLike[str]) -> xr.Dataset:
     dtype = np.dtype("u1") if bits <= 8 else np.dtype(">u2" if big else "<u2")
     shape = (frames, height, width, planes) if planes == 3 else (frames, height, width)
     _check_length(file, _HEADER.size + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    reader, dims = _reader(MemmapReader(file, _HEADER.size, dtype, shape), colour)
+    base = MemmapReader(file, _HEADER.size, dtype, shape)
+    saturation = _saturation(base, bits)
+    reader, dims = _reader(base, colour, saturation)
     check_image(reader.shape, dtype, file.name)
     attrs: dict[str, Any] = {
         "source": [file.name], "format": "ser", "unit": "", "dtype_on_disk": dtype.str,
-        "pixel_scale": [1.0, 1.0], "pixel_unit": "pixel", "saturation": float(2**bits - 1),
+        "pixel_scale": [1.0, 1.0], "pixel_unit": "pixel", "saturation": saturation,
         "identity": {"files": [file.identity()]},
     }  # fmt: skip
     if "c" in dims:
@@ -134,9 +143,19 @@ def open_ser(path: str | os.PathLike[str]) -> xr.Dataset:
     return to_dataset({"data": lazy}, dims, attrs, None)
 
 
-def _reader(base: MemmapReader, colour: int) -> tuple[Reader, tuple[str, ...]]:
+def _saturation(base: MemmapReader, bits: int) -> float:
+    """Return the largest number that so many bits hold, which some programs write shifted to the left."""
+    largest = 2**bits - 1
+    frames = base.shape[0]
+    whole = (slice(None),) * (len(base.shape) - 1)
+    if any(base.read((frame, *whole)).max() > largest for frame in {0, frames // 2, frames - 1}):
+        largest <<= 8 * base.dtype.itemsize - bits
+    return float(largest)
+
+
+def _reader(base: MemmapReader, colour: int, saturation: float) -> tuple[Reader, tuple[str, ...]]:
     if colour in _BAYER:
-        return BayerReader(base, _BAYER[colour]), ("t", "c", "y", "x")
+        return BayerReader(base, _BAYER[colour], saturation), ("t", "c", "y", "x")
     if len(base.shape) == 4:
         return View(base, (0, 3, 1, 2)), ("t", "c", "y", "x")
     return base, ("t", "y", "x")

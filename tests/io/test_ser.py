@@ -61,6 +61,20 @@ def test_a_mosaic_becomes_three_smaller_images(
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(stack))["data"].values, expected)
 
 
+def test_one_saturated_green_of_two_is_no_value(tmp_path: Path) -> None:
+    mosaic = np.full((2, 16, 16), 100)
+    mosaic[0, 0, 1] = 255  # one green of the first square
+    mosaic[0, 14:, 14:] = 255  # both of the last
+    green = open_stack(write_ser(tmp_path / "a.ser", mosaic, colour=8, bits=8))["data"][0, 1].values
+    assert np.argwhere(np.isnan(green)).tolist() == [[0, 0]]
+    assert (green[0, 1], green[7, 7]) == (100, 255)
+
+
+def test_numbers_that_are_shifted_to_the_left_saturate_there(tmp_path: Path, frames: np.ndarray) -> None:
+    shifted = frames * 16 * 16
+    assert open_stack(write_ser(tmp_path / "a.ser", shifted, bits=12)).attrs["saturation"] == 4095 * 16
+
+
 def test_colours_keep_their_names(tmp_path: Path) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (2, 9, 8, 3))
     for colour, names in ((100, ["red", "green", "blue"]), (101, ["blue", "green", "red"])):
