@@ -33,17 +33,21 @@ class Workload:
     @classmethod
     def of(cls, job: Job) -> Workload:
         """Return the workload of a job."""
-        return cls.by(job.config, job.plan, job.units)
+        return cls.by(job.config, job.plan, job.units, job.leading.get("c", 1))
 
     @classmethod
-    def by(cls, config: RestoreConfig, plan: Plan, units: range) -> Workload:
-        """Return the workload of some units of a plan."""
+    def by(cls, config: RestoreConfig, plan: Plan, units: range, channels: int = 1) -> Workload:
+        """Return the workload of some units of a plan.
+
+        Every channel of a burst but one finds the tilts of that one before its own scene, in a draw of it.
+        """
         # Of a shared PSF some units are estimated, else all or none.
         estimated = sum(map(Evidence.by(config, plan).estimates, units))
         steps = config.steps
         calls = config.draws * steps
         if config.model == "turbulence" and config.sampler == "split":
-            calls = burst_steps(config, plan)
+            finding = burst_steps(config.model_copy(update={"samples": 1}), plan)
+            calls = burst_steps(config, plan) + finding * (channels - 1) // channels
         return cls(
             units={"estimate": estimated, "restore": len(units), "blend": len(units)},
             calls={"estimate": config.chains * steps, "restore": calls, "blend": 0},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from blinddps_sci.engine.workload import Workload
 
@@ -27,3 +29,12 @@ def test_what_is_not_estimated_does_not_count(job_of, scene) -> None:
 def test_a_shard_has_its_own_units_to_do(job_of, scene) -> None:
     work = Workload.of(job_of(scene(64, 200), shard="0/2"))
     assert work.units == {"estimate": 2, "restore": 2, "blend": 2}
+
+
+def test_channels_of_a_burst_find_the_tilts_of_one_of_them(job_of, scene) -> None:
+    mono = np.stack([scene(44, 50)] * 3)
+    colour = xr.DataArray(np.stack([mono] * 3, axis=1), dims=("t", "c", "y", "x"))
+    options = {"model": "turbulence", "psf": "per-tile", "reach": 4, "samples": 2, "chains": 1}
+    one, three = (job_of(source, **options) for source in (mono, colour))
+    assert Workload.of(one).calls["restore"] == one.evaluations
+    assert Workload.of(three).calls["restore"] == three.evaluations > one.evaluations
