@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from blinddps_sci.engine.driver import Event
 from blinddps_sci.engine.restore import restore
+from blinddps_sci.engine.workload import Workload
 from blinddps_sci.errors import OutputError
 from blinddps_sci.metrics import kernel_width, mnc, psnr_shift, ssim_shift
 from blinddps_sci.simulate import random_kernel
@@ -112,7 +113,7 @@ def _run(folder: Path, name: str, steps: int | None, noise: str) -> dict[str, An
             prior="astro",
             noise=noise,
             quality="fast",
-            on_start=lambda job: bar.reset(job.evaluations),
+            on_start=lambda job: bar.reset(Workload.of(job).total),
             callback=advance,
             **options,
         )

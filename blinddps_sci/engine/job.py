@@ -30,7 +30,7 @@ from blinddps_sci.engine.seeing import contrast
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.uncertainty import Uncertainty
 from blinddps_sci.errors import ConfigError, InputError
-from blinddps_sci.io import check_finite, overview, read_window
+from blinddps_sci.io import Window, check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.tiling.plan import Plan, Unit
@@ -47,6 +47,8 @@ _TELLING, _TELLING_SIDE = 24, 256
 """Frames of a burst that tell of its scene's contrast, and their side, pixels."""
 
 _SAMPLE_SIDE = 1024
+_PLAIN = 64
+"""Windows of a single value after which the noise is measured on one."""
 
 
 @dataclass(frozen=True)
@@ -176,15 +178,6 @@ class Job:
         return self.config.steps * (2 if self.estimates else 1)
 
     @property
-    def evaluations(self) -> int:
-        """Calls of the image prior for every tile."""
-        if self.frames is not None:
-            own = self.steps * (self.draws if self.config.sampler == "dps" else 1)
-            channels = self.leading.get("c", 1)
-            return own if channels == 1 else own + self.with_draws(1).steps * (channels - 1) // channels
-        return self.config.steps * (self.draws + (self.config.chains if self.estimates else 0))
-
-    @property
     def margin(self) -> int:
         """Pixels by which a canvas exceeds the data."""
         return self.plan.halo
@@ -225,36 +218,24 @@ def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
         If no pixel is finite.
     """
     check_finite(dataset)
-    if config.merges:
-        dataset = _showing(dataset)
     noise = choose_noise(config, dataset, _sample(dataset))
-    stretch = choose_stretch(overview(dataset))
+    # A shutter that stayed closed says nothing of the range of other frames.
+    stretch = choose_stretch(overview(dataset, plain=not config.merges))
     if config.model == "turbulence" and isinstance(stretch, LinearStretch):
         stretch = stretch.widened(_contrast(dataset) if config.merges else _UNTOLD)
     return Resolved(stretch, noise)
 
 
-def _showing(dataset: Dataset) -> Dataset:
-    """Return a burst without the frames whose middle is all of one value; whole if no other is there.
-
-    A shutter that stayed closed says nothing of the noise and the range of the others.
-    """
-    sizes = dataset["data"].sizes
-    index = {str(dim): n // 2 for dim, n in sizes.items() if dim not in ("t", "y", "x")}
-    y, x = (_middle(sizes[dim], _TELLING_SIDE) for dim in ("y", "x"))
-    windows = (read_window(dataset, {"t": t, **index}, y, x) for t in range(sizes.get("t", 1)))
-    shown = [t for t, w in enumerate(windows) if np.unique(w.data[~w.mask]).size > 1]
-    return dataset.isel(t=shown) if 0 < len(shown) < sizes.get("t", 1) else dataset
-
-
 def _contrast(dataset: Dataset) -> float:
     """Return by how much the range of a burst's scene exceeds that of its frames, told by their middle."""
     sizes = dataset["data"].sizes
+    if "t" not in sizes:
+        return _UNTOLD
     index = {str(dim): n // 2 for dim, n in sizes.items() if dim not in ("t", "y", "x")}
     y, x = (_middle(sizes[dim], _TELLING_SIDE) for dim in ("y", "x"))
-    some = np.unique(np.linspace(0, sizes.get("t", 1) - 1, _TELLING).round().astype(int))
+    some = np.unique(np.linspace(0, sizes["t"] - 1, _TELLING).round().astype(int))
     windows = (read_window(dataset, {"t": int(t), **index}, y, x) for t in some)
-    frames = [filled(window.data, window.mask) for window in windows if not window.mask.all()]
+    frames = [filled(window.data, window.mask) for window in windows if not _plain(window)]
     return contrast(register(np.stack(frames)).moved) if len(frames) > 1 else _UNTOLD
 
 
@@ -343,19 +324,28 @@ def _sample(dataset: Dataset) -> np.ndarray:
     InputError
         If no pixel is usable.
     """
-    fullest, most = None, 0.0
+    fullest, most, plain = None, 0.0, 0
     for index, y, x in _windows(dataset):
         window = read_window(dataset, index, y, x)
         usable = 1.0 - float(window.mask.mean())
+        if _plain(window):
+            plain += usable > 0
+            usable *= 1e-3  # better than nothing
         if usable > most:
             fullest, most = np.where(window.mask, np.nan, window.data), usable
-        if most >= 0.5:
+        if most >= 0.5 or plain >= _PLAIN:
             break
     if fullest is None:
         raise InputError(
             "no pixel has a finite value with a positive, finite variance; check the error plane"
         )
     return fullest
+
+
+def _plain(window: Window) -> bool:
+    """Return whether all usable values of a window are one, or there is none."""
+    usable = window.data[~window.mask]
+    return not usable.size or bool(usable.min() == usable.max())
 
 
 def _windows(dataset: Dataset) -> Iterator[tuple[dict[str, int], slice, slice]]:

@@ -133,7 +133,7 @@ def displacement(reference: Frames, frame: Frames) -> NDArray[np.float64]:
 
 
 def _gradient_energy(image: Frames) -> float:
-    """Return the mean square of the gradient under a Gaussian, which leaves a twelfth of white noise's."""
+    """Return the mean square of the gradient under a Gaussian, which leaves a twentieth of white noise's."""
     gradient = np.gradient(gaussian_filter(image.astype(np.float64), _SEEN))
     return float(sum((part**2).mean() for part in gradient))
 

@@ -58,7 +58,12 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     Returns
     -------
     KernelEstimate
-        One kernel for each tile or one for all; of no chain if no pixel was measured, or none is finite.
+        One kernel for each tile or one for all; of no chain if no pixel was measured.
+
+    Raises
+    ------
+    InputError
+        If no chain is finite.
     """
     scene = read_scene(job, number)
     if scene.kernel is None:
@@ -73,7 +78,7 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     pixels = int(scene.likelihood.count(scene.data).sum())
     agreed = consensus(found.samples["kernel"][:, 0], found.chi2[:, 0], pixels)
     if not bool(agreed.used.any()):
-        return KernelEstimate(agreed.chains.cpu(), torch.zeros(len(nodes)), places)
+        raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
     return KernelEstimate(agreed.chains.cpu(), _evidence(scene, found, agreed.used).cpu(), places)
 
 

@@ -45,9 +45,10 @@ class Workload:
         estimated = sum(map(Evidence.by(config, plan).estimates, units))
         steps = config.steps
         calls = config.draws * steps
-        if config.model == "turbulence" and config.sampler == "split":
+        if config.model == "turbulence":
+            calls = calls if config.sampler == "dps" else burst_steps(config, plan)
             finding = burst_steps(config.model_copy(update={"samples": 1}), plan)
-            calls = burst_steps(config, plan) + finding * (channels - 1) // channels
+            calls += finding * (channels - 1) // channels
         return cls(
             units={"estimate": estimated, "restore": len(units), "blend": len(units)},
             calls={"estimate": config.chains * steps, "restore": calls, "blend": 0},

@@ -145,11 +145,14 @@ def open_ser(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def _saturation(base: MemmapReader, bits: int) -> float:
     """Return the largest number that so many bits hold, which some programs write shifted to the left."""
-    largest = 2**bits - 1
-    frames = base.shape[0]
-    whole = (slice(None),) * (len(base.shape) - 1)
-    if any(base.read((frame, *whole)).max() > largest for frame in {0, frames // 2, frames - 1}):
-        largest <<= 8 * base.dtype.itemsize - bits
+    largest, shift = 2**bits - 1, 8 * base.dtype.itemsize - bits
+    if shift:
+        frames = base.shape[0]
+        whole = (slice(None),) * (len(base.shape) - 1)
+        seen = np.stack([base.read((frame, *whole)) for frame in sorted({0, frames // 2, frames - 1})])
+        # Then the lower bits are zero, also of frames that are faint.
+        if seen.any() and not (seen & (2**shift - 1)).any():
+            largest <<= shift
     return float(largest)
 
 

@@ -79,7 +79,9 @@ def read_window(dataset: xr.Dataset, index: Mapping[str, int], y: slice, x: slic
     return Window(data, variance, bad)
 
 
-def overview(dataset: xr.Dataset, max_pixels: int = 2**22) -> np.ndarray[Any, np.dtype[np.float32]]:
+def overview(
+    dataset: xr.Dataset, max_pixels: int = 2**22, *, plain: bool = True
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Sample a stack's usable values, for one normalisation of all of it.
 
     Parameters
@@ -88,6 +90,8 @@ def overview(dataset: xr.Dataset, max_pixels: int = 2**22) -> np.ndarray[Any, np
         From `open_stack`.
     max_pixels : int
         Most pixels read.
+    plain : bool
+        Whether blocks of a single value count, where there are others.
 
     Returns
     -------
@@ -110,7 +114,8 @@ def overview(dataset: xr.Dataset, max_pixels: int = 2**22) -> np.ndarray[Any, np
         side = max(1, min(_SAMPLE_SIDE, math.isqrt(max(1, max_pixels // 64))))
         blocks = itertools.islice(_blocks(dataset, side, side), max(1, max_pixels // side**2))
     values = [_usable(dataset, index, y, x) for index, y, x in blocks]
-    return np.concatenate(values)
+    varied = values if plain else [block for block in values if block.size and block.min() < block.max()]
+    return np.concatenate(varied or values)
 
 
 def check_finite(dataset: xr.Dataset) -> None:

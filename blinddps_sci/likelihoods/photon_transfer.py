@@ -101,8 +101,8 @@ def noise_curve(image: Array, slope: float | None = None) -> NoiseCurve:
     Returns
     -------
     NoiseCurve
-        Flat, and by the differences of neighbours, if few 5 x 5 pixels are without a masked one; all zero
-        without neighbours.
+        By the differences of neighbours if few 5 x 5 pixels are without a masked one, and then flat
+        unless the slope is given; no noise besides that without neighbours.
 
     Notes
     -----

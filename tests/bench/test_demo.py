@@ -46,7 +46,7 @@ def test_the_bar_counts_draws_that_are_made_side_by_side(tmp_path, monkeypatch) 
         return made[0]
 
     def restore(*paths: object, on_start: Callable, callback: Callable, **options: object) -> None:
-        on_start(SimpleNamespace(evaluations=6))
+        on_start(None)
         for step in (1, 2):
             estimates = {"image": torch.zeros(1, 1, 4, 4)}
             progress = Progress(step, 2, 0.1, estimates, {}, torch.zeros(1), abreast=3)
@@ -55,6 +55,7 @@ def test_the_bar_counts_draws_that_are_made_side_by_side(tmp_path, monkeypatch) 
 
     monkeypatch.setattr(demo, "tqdm", keep)
     monkeypatch.setattr(demo, "restore", restore)
+    monkeypatch.setattr(demo.Workload, "of", lambda job: SimpleNamespace(total=6))
     with pytest.raises(KeyboardInterrupt):
         demo._run(tmp_path, "moon", 2, "auto")
     assert (made[0].n, made[0].total) == (6, 6)

@@ -111,6 +111,12 @@ def test_frames_that_show_nothing_may_be_most(burst_job, frames: np.ndarray) -> 
     np.testing.assert_allclose(result.images.mean(), alone.images.mean(), rtol=0.01)
 
 
+def test_an_image_without_time_is_a_burst_of_one_frame(burst_job, frames: np.ndarray) -> None:
+    result = run_unit(burst_job(frames[0]), 0)
+    assert np.isfinite(result.images).all()
+    assert result.kernels.shape[0] == 1
+
+
 @pytest.mark.parametrize("place", [0, 1, 3])
 @pytest.mark.parametrize("level", [0.0, 180.0])
 def test_a_blank_frame_says_nothing_of_the_noise_and_the_range(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+import blinddps_sci.engine.unit as engine_unit
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.scene import read_scene
 from blinddps_sci.engine.unit import run_unit
+from blinddps_sci.errors import InputError
 from blinddps_sci.operators.stretch import AsinhStretch
+from blinddps_sci.sampling.posterior import Posterior
 
 # By rounding, conjugate gradients of a joint problem may end two iterations apart.
 TOLERANCE = {"dps": 1e-4, "split": 3e-3}
@@ -283,3 +288,16 @@ def test_a_callback_sees_every_step_and_may_end_the_run(job_of, scene) -> None:
     assert seen == [1, 2, 1, 2, 3, 4, 3, 4]
     with pytest.raises(KeyboardInterrupt):
         run_unit(job, 0, lambda progress: (_ for _ in ()).throw(KeyboardInterrupt))
+
+
+def test_chains_that_are_not_finite_give_no_estimate(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = engine_unit.sample
+
+    def spoiled(*arguments: Any, **options: Any) -> Posterior:
+        found = drawn(*arguments, **options)
+        kernels = torch.full_like(found.samples["kernel"], torch.nan)
+        return replace(found, samples={**found.samples, "kernel": kernels}, chi2=torch.zeros_like(found.chi2))
+
+    monkeypatch.setattr(engine_unit, "sample", spoiled)
+    with pytest.raises(InputError, match="left the finite numbers"):
+        run_unit(job_of(scene(48, 48), chains=2), 0)

@@ -33,7 +33,7 @@ def frames() -> np.ndarray:
 
 @pytest.mark.parametrize(("bits", "big"), [(8, 0), (16, 0), (16, 1), (12, 0)])
 def test_mono_frames_are_what_was_written(tmp_path: Path, frames: np.ndarray, bits: int, big: int) -> None:
-    counts = frames * (1 if bits == 8 else 16)
+    counts = frames * (1 if bits == 8 else 16) + (bits != 8)
     stack = open_stack(write_ser(tmp_path / "a.ser", counts, bits=bits, big=big))
     assert stack["data"].dims == ("t", "y", "x")
     np.testing.assert_array_equal(stack["data"].values, counts)
@@ -71,7 +71,7 @@ def test_one_saturated_green_of_two_is_no_value(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_shifted_to_the_left_saturate_there(tmp_path: Path, frames: np.ndarray) -> None:
-    shifted = frames * 16 * 16
+    shifted = frames * 16
     assert open_stack(write_ser(tmp_path / "a.ser", shifted, bits=12)).attrs["saturation"] == 4095 * 16
 
 
