@@ -17,7 +17,7 @@ from astropy.io import fits
 import blinddps_sci
 import blinddps_sci.engine.burst as engine_burst
 from blinddps_sci.engine.budget import cost
-from blinddps_sci.engine.burst_scene import pose
+from blinddps_sci.engine.burst_scene import chi2_by_tile, operator_of, pose
 from blinddps_sci.engine.config import make_config
 from blinddps_sci.engine.refinement import RESTART
 from blinddps_sci.engine.restore import resume, verify
@@ -161,6 +161,32 @@ def test_noise_of_a_draw_does_not_depend_on_how_often_kernels_were_refined(
     assert len(few) < len(many)
     assert few[-2:] == many[-2:]
     assert all(len(set(each)) == len(each) for each in numbers)
+
+
+def test_a_frame_that_is_dark_in_one_colour_stops_nothing(burst_job, frames: np.ndarray) -> None:
+    colours = np.stack([frames] * 3, axis=1)
+    colours[1, 0] = 0  # red, of a frame that green shows
+    job = burst_job(xr.DataArray(colours, dims=("t", "c", "y", "x")), noise="gaussian:2", samples=1)
+    result = run_unit(job, 0)
+    assert job.index(result.unit.plane)["c"] == 0
+    assert np.isfinite(result.images).all()
+
+
+def test_saturation_that_one_draw_satisfies_counts_in_the_others(burst_job, frames: np.ndarray) -> None:
+    job = burst_job(frames, noise="gaussian:2")
+    job = replace(job, noise=replace(job.noise, saturation=float(frames.min())))  # all are lower limits
+    unit = job.plan.unit_at(0)
+    scene = pose(job, unit, engine_burst.frames_of(job, unit))
+    assert scene is not None
+    grid = scene.nodes
+    size = job.plan.kernel_size
+    kernels = torch.zeros(2, FRAMES * grid[0] * grid[1], size, size)
+    kernels[..., size // 2, size // 2] = 1
+    image = torch.full((2, 1, *unit.canvas.shape), 1e4)
+    image[1] = 0.0  # above all limits in one draw, below in the other
+    tilt = torch.zeros(2, FRAMES * 2, *scene.tilts.grid)
+    samples = {"image": image, "kernel": kernels, "tilt": tilt}
+    assert torch.isfinite(chi2_by_tile(scene, operator_of(job, scene, grid), samples)).all()
 
 
 def test_units_that_keep_other_frames_agree_on_where_the_scene_is(burst_job, frames: np.ndarray) -> None:
