@@ -35,6 +35,7 @@ from blinddps_sci.bench.deepinv_methods import (
 )
 from blinddps_sci.bench.extras import need
 from blinddps_sci.engine.config import QUALITIES, make_config
+from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.engine.scene import HEADROOM
 from blinddps_sci.errors import ConfigError, InputError
@@ -46,7 +47,7 @@ from blinddps_sci.sampling.posterior import Progress, Status
 from blinddps_sci.sampling.sample import sample
 from blinddps_sci.sampling.unknown import ImageMap, KernelMap, Unknown
 
-__all__ = ["Outcome", "Overrides", "network_digests", "parse_methods", "published", "run_method"]
+__all__ = ["Outcome", "Overrides", "engine_settings", "parse_methods", "published", "run_method"]
 
 _PRESETS = {"split": "default", "split-fast": "fast", "split-best": "best", "split-true-psf": "default"}
 _OTHERS = ("blurred", "richardson-lucy", "wiener", "blind-rl")
@@ -276,6 +277,10 @@ def published(
     return Outcome(image.cpu().numpy(), kernel.cpu().numpy(), chi2=float(posterior.chi2.mean()))
 
 
-def network_digests() -> dict[str, str]:
-    """Return the digest of the weights of the shipped networks of images and kernels."""
-    return {role: load_prior("shipped", role)[1].sha256 for role in ("image", "kernel")}
+def engine_settings() -> dict[str, Any]:
+    """Return the number of the algorithm and the digests of the shipped networks of images and kernels.
+
+    Rows of a file that were made with others are not gone on from.
+    """
+    digests = {role: load_prior("shipped", role)[1].sha256 for role in ("image", "kernel")}
+    return {"algorithm": ALGORITHM, "networks": digests}

@@ -18,13 +18,12 @@ from tqdm import tqdm
 
 from blinddps_sci.bench import SKY_KINDS, SKY_METHODS, SKY_PSFS
 from blinddps_sci.bench.extras import need
-from blinddps_sci.bench.methods import network_digests
+from blinddps_sci.bench.methods import engine_settings
 from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_kernel
 from blinddps_sci.bench.sky_fields import SkyField, make_field
 from blinddps_sci.bench.sky_scores import score_sky
 from blinddps_sci.bench.table import markdown
-from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import restore
 from blinddps_sci.errors import ConfigError
 
@@ -104,7 +103,7 @@ def run_photometry(
         if not set(given) <= set(known):
             raise ConfigError(f"{name} {', '.join(given)}: give some of {', '.join(known)}")
     need("photutils", "sources' fluxes and places")
-    settings = {"size": size, "seed": seed, **options, "networks": network_digests(), "algorithm": ALGORITHM}
+    settings = {"size": size, "seed": seed, **options, **engine_settings()}
     rows = earlier_rows(json, resume, settings, _NEEDED)
     check_written(plot)
     cases = [(kind, psf, number) for number in range(fields) for kind in kinds for psf in psfs]

@@ -17,11 +17,10 @@ from tqdm import tqdm
 
 from blinddps_sci.bench.cases import PSF_SIZE
 from blinddps_sci.bench.fields import IMAGE, NOISE, Field, make_fields
-from blinddps_sci.bench.methods import network_digests
+from blinddps_sci.bench.methods import engine_settings
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.table import markdown
-from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.engine.restore import prepare_restore, restore
 from blinddps_sci.errors import ConfigError
 
@@ -99,8 +98,7 @@ def run_psf_models(
         "size": size,
         "nodes": nodes,
         **options,
-        "algorithm": ALGORITHM,
-        "networks": network_digests(),
+        **engine_settings(),
     }
     rows = earlier_rows(json, resume, settings, _COLUMNS)
     done = {(row["field"], row["model"]) for row in rows}

@@ -18,11 +18,10 @@ from tqdm import tqdm
 
 from blinddps_sci.bench import NOISES, QUALITY_METHODS
 from blinddps_sci.bench.cases import Case, case_settings, cases
-from blinddps_sci.bench.methods import Outcome, Overrides, network_digests, parse_methods, run_method
+from blinddps_sci.bench.methods import Outcome, Overrides, engine_settings, parse_methods, run_method
 from blinddps_sci.bench.row_file import Row, check_written, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel, score_std
 from blinddps_sci.bench.table import draw_costs, mark_headroom, summarise
-from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import BlindDpsError, ConfigError, InputError
 
 __all__ = ["compare", "run_quality"]
@@ -92,8 +91,7 @@ def run_quality(
         **case_settings(data, held_out, size, seed),
         "noises": list(noises),
         **asdict(overrides),
-        "algorithm": ALGORITHM,
-        "networks": network_digests(),
+        **engine_settings(),
     }
 
     def run(name: str, case: Case) -> Outcome:

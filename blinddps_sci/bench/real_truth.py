@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from blinddps_sci.bench import REAL_CASES
-from blinddps_sci.bench.methods import network_digests
+from blinddps_sci.bench.methods import engine_settings
 from blinddps_sci.bench.real_case import Image, Outcome, RealCase
 from blinddps_sci.bench.real_lines import CASE as LINES
 from blinddps_sci.bench.real_pair import CASE as PAIR
@@ -23,7 +23,6 @@ from blinddps_sci.bench.real_psf import CASE as PSF
 from blinddps_sci.bench.real_shakes import CASE as SHAKES
 from blinddps_sci.bench.real_stars import CASE as STARS
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
-from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import BlindDpsError, ConfigError, InputError, OutputError
 
 __all__ = ["run_real"]
@@ -85,7 +84,7 @@ def run_real(
     if not present:
         raise InputError(f"{data} lacks {', '.join(missing.values())}; give the folder that has them")
     options = {"quality": quality, "seed": seed}
-    settings = {**options, "algorithm": ALGORITHM, "networks": network_digests()}
+    settings = {**options, **engine_settings()}
     rows = earlier_rows(json, resume, settings, _NEEDED)
     runs = {name: _first(items, _CASES[name].runs(data, options)) for name in present}
     for name in present:

@@ -17,14 +17,13 @@ from tqdm import tqdm
 
 from blinddps_sci.bench import TASK_NAMES
 from blinddps_sci.bench.cases import case_settings, sharp_crops
-from blinddps_sci.bench.methods import Outcome, network_digests
+from blinddps_sci.bench.methods import Outcome, engine_settings
 from blinddps_sci.bench.row_file import Row, earlier_rows, keep_rows
 from blinddps_sci.bench.score import score_image, score_kernel
 from blinddps_sci.bench.tasks_list import TASKS, Task
 from blinddps_sci.bench.tasks_methods import Classical, Method
 from blinddps_sci.bench.tasks_pictures import Evolution
 from blinddps_sci.bench.tasks_problems import POSES, Problem
-from blinddps_sci.engine.job import ALGORITHM
 from blinddps_sci.errors import BlindDpsError, ConfigError
 from blinddps_sci.metrics import align, psnr, ssim
 from blinddps_sci.metrics.image import psnr_from_mse
@@ -148,8 +147,7 @@ def run_tasks(
         )
     settings = {
         **case_settings(data, held_out, size, seed),
-        "algorithm": ALGORITHM,
-        "networks": network_digests(),
+        **engine_settings(),
     }
     cases = _Cases(data, None if held_out is None else list(held_out), count, size, seed)
     rows = earlier_rows(json, resume, settings, _NEEDED)

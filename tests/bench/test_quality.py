@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.io import imsave
 
 from blinddps_sci import cli
-from blinddps_sci.bench import quality
+from blinddps_sci.bench import methods, quality
 from blinddps_sci.bench.cases import Case
 from blinddps_sci.bench.methods import Outcome, Overrides
 from blinddps_sci.bench.quality import run_quality
@@ -179,7 +179,7 @@ def test_rows_of_another_algorithm_are_not_gone_on_with(
     file = tmp_path / "q.json"
     options = {"data": pictures, "count": 1, "size": 64, "json": file, "methods": "blurred"}
     run_quality(**options)
-    monkeypatch.setattr(quality, "ALGORITHM", 0)
+    monkeypatch.setattr(methods, "ALGORITHM", 0)
     with pytest.raises(ConfigError, match="made with algorithm"):
         run_quality(**options, resume=True)
 
