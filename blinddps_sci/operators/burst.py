@@ -7,8 +7,8 @@ kernel that changes over the field: warp first, then blur, then the detector, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from blinddps_sci.operators.linear import Linear
 from blinddps_sci.operators.warp import TiltGrid, Warp
 
 __all__ = ["Burst"]
+
+_AT_ONCE = 16
+"""Frames that are worked on together: more would not be faster, and each takes memory while it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,8 @@ class Burst:
         ConfigError, InputError
             As `FieldBlur.forward`, or if shapes do not go together.
         """
+        if self.frames > _AT_ONCE:
+            return torch.cat([part.forward(own) for part, own in self._minibatches(unknowns)], dim=1)
         warped = Warp(self.displacement(unknowns["tilt"]), self.reach).apply(unknowns["image"])
         parts = {"image": warped.flatten(0, 1)[:, None], "kernel": self._by_frame(unknowns["kernel"])}
         blurred = self._blurs.forward(parts)
@@ -100,6 +105,8 @@ class Burst:
 
         ``dx_f(p) = dx(p + t_f) + grad x(p + t_f) . dt_f``, then as `FieldBlur.linearise`.
         """
+        if self.frames > _AT_ONCE:
+            return self._in_minibatches(values)
         image, tilt = values["image"], values["tilt"]
         warp = Warp(self.displacement(tilt), self.reach)
         warped = warp.apply(image)
@@ -141,6 +148,36 @@ class Burst:
             return answer
 
         return Linear(self._exposed(blur.value.reshape(shape)), apply, adjoint)
+
+    def _in_minibatches(self, values: Mapping[str, Tensor]) -> Linear:
+        """Return the linearisation of so many frames that they take turns."""
+        parts = [part.linearise(own) for part, own in self._minibatches(values)]
+
+        def apply(changes: Mapping[str, Tensor]) -> Tensor:
+            own = [change for _, change in self._minibatches(changes)]
+            return torch.cat([part.apply(change) for part, change in zip(parts, own, strict=True)], dim=1)
+
+        def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+            found: dict[str, list[Tensor]] = {name: [] for name in wanted}
+            for part, own in zip(parts, torch.split(residual, _AT_ONCE, dim=1), strict=True):
+                for name, back in part.adjoint(own, wanted).items():
+                    found[name].append(back)
+            return {
+                name: sum(backs[1:], backs[0]) if name == "image" else torch.cat(backs, dim=1)
+                for name, backs in found.items()
+            }
+
+        return Linear(torch.cat([part.value for part in parts], dim=1), apply, adjoint)
+
+    def _minibatches(self, values: Mapping[str, Tensor]) -> Iterator[tuple[Burst, dict[str, Tensor]]]:
+        """Yield the bursts of `_AT_ONCE` frames and less, in order, each with what it takes of ``values``."""
+        planes = {"kernel": len(self.windows), "tilt": 2}
+        for first in range(0, self.frames, _AT_ONCE):
+            exposure = self.exposure[first : first + _AT_ONCE]
+            own = dict(values)
+            for name in planes.keys() & values.keys():
+                own[name] = values[name].narrow(1, first * planes[name], len(exposure) * planes[name])
+            yield replace(self, exposure=exposure), own
 
     def displacement(self, tilt: Tensor) -> Tensor:
         """Return the displacement (B, F, 2, h, w) at every pixel of tilts (B, F * 2, n_y, n_x)."""

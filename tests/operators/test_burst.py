@@ -45,6 +45,14 @@ def test_every_frame_is_a_blur_of_its_own_warp(burst: Burst, unknowns: dict[str,
         torch.testing.assert_close(frames[:, f], EXPOSURE[f] * expected[:, 0])
 
 
+def test_frames_that_take_turns_are_those_that_are_worked_on_together(
+    burst: Burst, unknowns: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = burst.forward(unknowns)
+    monkeypatch.setattr("blinddps_sci.operators.burst._AT_ONCE", 2)
+    torch.testing.assert_close(burst.forward(unknowns), together)
+
+
 def test_without_tilt_a_burst_of_one_frame_is_a_blur(unknowns: dict[str, torch.Tensor]) -> None:
     still = {
         "image": unknowns["image"],
@@ -58,11 +66,18 @@ def test_without_tilt_a_burst_of_one_frame_is_a_blur(unknowns: dict[str, torch.T
     )
 
 
+@pytest.mark.parametrize("at_once", [1, 2, FRAMES])
 @pytest.mark.parametrize("names", [("image",), ("kernel",), ("tilt",), ("image", "kernel", "tilt")])
 def test_linearisation_is_that_of_autograd(
-    burst: Burst, unknowns: dict[str, torch.Tensor], names: tuple[str, ...]
+    burst: Burst,
+    unknowns: dict[str, torch.Tensor],
+    names: tuple[str, ...],
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own, reference = burst.linearise(unknowns), linearise(burst.forward, unknowns)
+    reference = linearise(burst.forward, unknowns)
+    monkeypatch.setattr("blinddps_sci.operators.burst._AT_ONCE", at_once)
+    own = burst.linearise(unknowns)
     changes = {name: torch.randn_like(unknowns[name]) for name in names}
     torch.testing.assert_close(own.value, reference.value)
     torch.testing.assert_close(own.apply(changes), reference.apply(changes))
