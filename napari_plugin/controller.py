@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from blinddps_sci.engine.job import Job
-    from blinddps_sci.engine.photometry import NoiseModel
 
 __all__ = ["PREVIEW_LARGEST", "PREVIEW_SIDE", "Controller", "Estimate", "is_resumable"]
 
@@ -89,7 +88,7 @@ class Controller:
             tiles=job.plan.n_tiles,
             seconds=None if pace is None else projected_seconds(job, pace),
             preview=None if pace is None else projected_seconds(small, pace),
-            noise=_noise_option(job.noise),
+            noise=_noise_option(job),
         )
 
     def noise(self, request: Request) -> str:
@@ -103,7 +102,7 @@ class Controller:
         from blinddps_sci.engine.restore import prepare_restore
 
         part = part_of(request.layer, {}, request.region)
-        return _noise_option(prepare_restore(part, dict(request.options)).noise)
+        return _noise_option(prepare_restore(part, dict(request.options)))
 
     def preview(
         self, request: Request, chosen: Mapping[str, int], region: Region, **watch: Any
@@ -218,8 +217,11 @@ def _kind(job: Job) -> tuple[Any, ...]:
     return (config.sampler, config.model, config.estimates, config.precision, str(job.device), networks, here)
 
 
-def _noise_option(noise: NoiseModel) -> str:
-    """Return a measured noise as the option that says the same; a variance plane has none."""
+def _noise_option(job: Job) -> str:
+    """Return the measured noise as an option; a variance plane and unlike channels have none but `auto`."""
+    noise, *others = (channel.noise for channel in job.channels)
+    if any(other != noise for other in others):
+        return "auto"
     if noise.kind == "gaussian":
         return f"gaussian:{noise.sigma:.4g}"
     if noise.kind == "poisson":

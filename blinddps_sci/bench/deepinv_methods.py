@@ -83,7 +83,8 @@ def deepinv_restored(sampler: str, steps: int, case: Case, seed: int) -> np.ndar
     job = prepare_restore(
         case.data, {"prior": case.label, "noise": f"gaussian:{case.noise}", "seed": seed, "sampler": "dps"}
     )
-    margin, low, scale = job.margin, job.stretch.low, job.stretch.high - job.stretch.low
+    stretch = job.channels[0].stretch
+    margin, low, scale = job.margin, stretch.low, stretch.high - stretch.low
     kernel = torch.from_numpy(case.kernel)[None, None].to(job.device)
     data = (torch.from_numpy(case.data)[None, None].to(job.device) - low) / scale
     noise = case.noise / scale

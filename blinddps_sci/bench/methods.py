@@ -251,7 +251,7 @@ def published(
     step is not bounded by the least-squares fit, which is the engine's own addition.
     """
     job = prepare_restore(case.data, {**_options(case, seed), "sampler": "dps"})
-    margin, image_map = job.margin, ImageMap(job.stretch)
+    margin, image_map = job.margin, ImageMap(job.channels[0].stretch)
     canvas = (1, *(side + 2 * margin for side in case.data.shape))
     kernel_size = job.config.psf_size
     unknowns = {

@@ -52,6 +52,7 @@ def run_single_frame(
     count: int = 8,
     size: int = 128,
     steps: int = 1000,
+    samples: int = 1,
     seed: int = 0,
     json: Path | None = None,
     resume: bool = False,
@@ -66,6 +67,8 @@ def run_single_frame(
         How many images, their side in pixels, and the seed of everything.
     steps : int
         Of `Dps`.
+    samples : int
+        Draws of each restoration, of which the mean is compared.
     json, resume
         As of `run_quality`.
     """
@@ -79,7 +82,7 @@ def run_single_frame(
             sampler="dps",
             steps=steps,
             chains=1,
-            samples=1,
+            samples=samples,
             prior=case.label,
             noise=f"gaussian:{case.noise}",
             seed=seed,
@@ -93,6 +96,7 @@ def run_single_frame(
         "data": None if data is None else str(data),
         "size": size,
         "steps": steps,
+        "samples": samples,
         "seed": seed,
         "algorithm": ALGORITHM,
     }

@@ -106,6 +106,7 @@ def _add_turbulence(kinds: Any) -> None:
     single.add_argument("--images", dest="count", type=int, default=8, help="how many")
     single.add_argument("--size", type=int, default=128, help="side of the frames, pixels")
     single.add_argument("--steps", type=int, default=1000)
+    single.add_argument("--samples", type=int, default=1, help="draws, of which the mean is compared")
     single.add_argument("--seed", type=int, default=0)
     add_rows(single)
     single.set_defaults(command=_bench_single_frame)

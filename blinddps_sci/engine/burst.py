@@ -172,7 +172,7 @@ def _drawn(
         operator_of(job, scene, grid),
         scene.likelihood,
         unknowns,
-        sampler=chain_sampler(job, scene.likelihood, scene.data, split),
+        sampler=chain_sampler(job, scene.unit, scene.likelihood, scene.data, split),
         seeds=[replace(scene.stream, sample=first)],
         samples=count,
         callback=callback,
@@ -188,7 +188,7 @@ def _collected(job: Job, scene: BurstScene, posterior: Posterior) -> UnitResult:
     m, frames, tiles = job.margin, job.frames or 1, len(scene.tiles)
     kernels = torch.stack(torch.split(samples["kernel"], tiles, dim=1), dim=1)
     tilts = job.tilt_model.at(scene.grid, torch.stack(torch.split(tilt, 2, dim=1), dim=1))
-    mask, saturated = _flags(scene, job.noise.saturation)
+    mask, saturated = _flags(scene, job.channel_of(scene.unit).noise.saturation)
     return UnitResult(
         unit=scene.unit,
         images=samples["image"][:, 0, m:-m, m:-m].cpu().numpy(),

@@ -153,7 +153,7 @@ def pose(job: Job, unit: Unit, window: Window, frames: NDArray[np.intp] | None =
         window=window,
         used=chosen,
         data=torch.from_numpy(part.data).to(job.device)[None],
-        likelihood=job.noise.likelihood(part, job.device),
+        likelihood=job.channel_of(unit).noise.likelihood(part, job.device),
         registered=registered,
         blur=_blur(registered),
         grid=grid,
@@ -207,9 +207,9 @@ def _image(job: Job, scene: BurstScene) -> Unknown:
     return Unknown(
         canvas_prior(job, canvas, scene.tiles),
         (1, canvas.height, canvas.width),
-        physical=ImageMap(job.stretch),
+        physical=ImageMap(job.channel_of(scene.unit).stretch),
         clamp=HEADROOM,
-        start=first_image(job, scene.registered.mean),
+        start=first_image(job, scene.unit, scene.registered.mean),
         detail=_DETAIL,
         sites=(Site(canvas.y0, canvas.x0),),
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,37 +18,23 @@ import numpy as np
 import torch
 from xarray import Dataset
 
+from blinddps_sci.engine.channels import Channel, measure_channels
 from blinddps_sci.engine.config import EXECUTION, RestoreConfig, parse_shard
 from blinddps_sci.engine.evidence import Evidence
 from blinddps_sci.engine.known_psf import read_psf
 from blinddps_sci.engine.networks import choose_device, choose_precision, load_priors
-from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stretch
 from blinddps_sci.engine.places import index_of
 from blinddps_sci.engine.refinement import burst_steps
-from blinddps_sci.engine.registration import filled, register
-from blinddps_sci.engine.seeing import contrast
 from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.uncertainty import Uncertainty
-from blinddps_sci.errors import ConfigError, InputError
-from blinddps_sci.io import Window, check_finite, overview, read_window
-from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
+from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.base import Prior
 from blinddps_sci.tiling.plan import Plan, Unit
 
-__all__ = ["ALGORITHM", "Job", "Resolved", "prepare"]
+__all__ = ["ALGORITHM", "Job", "prepare"]
 
-ALGORITHM = 17
+ALGORITHM = 18
 """Raised whenever the same configuration would give another answer."""
-
-_UNTOLD = 1.4
-"""Contrast of a scene over that of its frame, if there is only one frame to tell."""
-
-_TELLING, _TELLING_SIDE = 24, 256
-"""Frames of a burst that tell of its scene's contrast, and their side, pixels."""
-
-_SAMPLE_SIDE = 1024
-_PLAIN = 64
-"""Windows of a single value after which the noise is measured on one."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +49,8 @@ class Job:
         The input, lazy.
     plan : Plan
         Units and tiles of one image plane, and the number of planes.
-    stretch : LinearStretch or AsinhStretch
-        Between flux and the image network's domain.
-    noise : NoiseModel
-        Of the detector, in data units.
+    channels : tuple of Channel
+        Range and noise of each channel, or of the one there is.
     image_prior, kernel_prior : Prior
         Denoisers of one tile and of one kernel.
     known_psf : ndarray, (K, K), optional
@@ -86,8 +70,7 @@ class Job:
     config: RestoreConfig
     dataset: Dataset
     plan: Plan
-    stretch: LinearStretch | AsinhStretch
-    noise: NoiseModel
+    channels: tuple[Channel, ...]
     image_prior: Prior
     kernel_prior: Prior
     known_psf: np.ndarray | None
@@ -112,6 +95,10 @@ class Job:
     def index(self, plane: int) -> dict[str, int]:
         """Return the position of a plane along the leading axes."""
         return index_of(plane, self.leading)
+
+    def channel_of(self, unit: Unit) -> Channel:
+        """Return what has been measured of a unit's channel."""
+        return self.channels[self.index(unit.plane).get("c", 0)]
 
     def tilt_unit(self, unit: Unit) -> Unit:
         """Return the unit at the same place in the channel in which the tilts of a burst are found.
@@ -189,8 +176,7 @@ class Job:
             "algorithm": ALGORITHM,
             "config": self.config.model_dump(mode="json", exclude=set(EXECUTION)),
             "input": self.dataset.attrs.get("identity", {}),
-            "stretch": {"kind": type(self.stretch).__name__, **asdict(self.stretch)},
-            "noise": asdict(self.noise),
+            "channels": [channel.as_dict for channel in self.channels],
             "weights": dict(self.weights),
             "uncertainty": self.uncertainty.as_dict,
         }
@@ -201,45 +187,7 @@ class Job:
         return hashlib.sha256(json.dumps(self.summary, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """What is measured once on a whole stack, to be used instead of being measured again."""
-
-    stretch: LinearStretch | AsinhStretch
-    noise: NoiseModel
-
-
-def _measured(dataset: Dataset, config: RestoreConfig) -> Resolved:
-    """Measure the noise and the stretch on the whole stack.
-
-    Raises
-    ------
-    InputError
-        If no pixel is finite.
-    """
-    check_finite(dataset)
-    noise = choose_noise(config, dataset, _sample(dataset))
-    # A shutter that stayed closed says nothing of the range of other frames.
-    stretch = choose_stretch(overview(dataset, plain=not config.merges))
-    if config.model == "turbulence" and isinstance(stretch, LinearStretch):
-        stretch = stretch.widened(_contrast(dataset) if config.merges else _UNTOLD)
-    return Resolved(stretch, noise)
-
-
-def _contrast(dataset: Dataset) -> float:
-    """Return by how much the range of a burst's scene exceeds that of its frames, told by their middle."""
-    sizes = dataset["data"].sizes
-    if "t" not in sizes:
-        return _UNTOLD
-    index = {str(dim): n // 2 for dim, n in sizes.items() if dim not in ("t", "y", "x")}
-    y, x = (_middle(sizes[dim], _TELLING_SIDE) for dim in ("y", "x"))
-    some = np.unique(np.linspace(0, sizes["t"] - 1, _TELLING).round().astype(int))
-    windows = (read_window(dataset, {"t": int(t), **index}, y, x) for t in some)
-    frames = [filled(window.data, window.mask) for window in windows if not _plain(window)]
-    return contrast(register(np.stack(frames)).moved) if len(frames) > 1 else _UNTOLD
-
-
-def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None = None) -> Job:
+def prepare(dataset: Dataset, config: RestoreConfig, channels: tuple[Channel, ...] | None = None) -> Job:
     """Resolve everything about a restoration before the first step.
 
     Parameters
@@ -248,8 +196,8 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         From `open_stack`.
     config : RestoreConfig
         The options.
-    resolved : Resolved, optional
-        Of the same stack and options; measured here without it.
+    channels : tuple of Channel, optional
+        Of the same stack and options; measured here without them.
 
     Raises
     ------
@@ -266,8 +214,6 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
     if known_psf is not None:
         weights["psf"] = hashlib.sha256(known_psf.tobytes()).hexdigest()
     size = config.psf_size if known_psf is None else known_psf.shape[0]
-    if resolved is None:
-        resolved = _measured(dataset, config)
     data = dataset["data"]
     height, width = data.sizes["y"], data.sizes["x"]
     plan = Plan(
@@ -283,8 +229,7 @@ def prepare(dataset: Dataset, config: RestoreConfig, resolved: Resolved | None =
         config=config,
         dataset=dataset,
         plan=plan,
-        stretch=resolved.stretch,
-        noise=resolved.noise,
+        channels=channels or measure_channels(dataset, config),
         image_prior=priors.image,
         kernel_prior=priors.kernel,
         known_psf=known_psf,
@@ -312,61 +257,3 @@ def _leading(dataset: Dataset, config: RestoreConfig) -> dict[str, int]:
             "restore the slices one by one"
         )
     return leading
-
-
-def _sample(dataset: Dataset) -> np.ndarray:
-    """Return a window at full resolution, NaN where masked, of which at least half is usable.
-
-    Without such a window, the one with the most usable pixels.
-
-    Raises
-    ------
-    InputError
-        If no pixel is usable.
-    """
-    fullest, most, plain = None, 0.0, 0
-    for index, y, x in _windows(dataset):
-        window = read_window(dataset, index, y, x)
-        usable = 1.0 - float(window.mask.mean())
-        if _plain(window):
-            plain += usable > 0
-            usable *= 1e-3  # better than nothing
-        if usable > most:
-            fullest, most = np.where(window.mask, np.nan, window.data), usable
-        if most >= 0.5 or plain >= _PLAIN:
-            break
-    if fullest is None:
-        raise InputError(
-            "no pixel has a finite value with a positive, finite variance; check the error plane"
-        )
-    return fullest
-
-
-def _plain(window: Window) -> bool:
-    """Return whether all usable values of a window are one, or there is none."""
-    usable = window.data[~window.mask]
-    return not usable.size or bool(usable.min() == usable.max())
-
-
-def _windows(dataset: Dataset) -> Iterator[tuple[dict[str, int], slice, slice]]:
-    """Yield the middle of every plane, then all of each; the first of a stack may be dark or out of focus."""
-    sizes = {str(dim): size for dim, size in dataset["data"].sizes.items()}
-    height, width = sizes.pop("y"), sizes.pop("x")
-    planes = [dict(zip(sizes, where, strict=True)) for where in np.ndindex(*sizes.values())]
-    planes = planes[len(planes) // 2 :] + planes[: len(planes) // 2]
-
-    def span(start: int, length: int) -> slice:
-        return slice(start, min(start + _SAMPLE_SIDE, length))
-
-    for plane in planes:
-        yield plane, _middle(height, _SAMPLE_SIDE), _middle(width, _SAMPLE_SIDE)
-    for plane in planes:
-        for y in range(0, height, _SAMPLE_SIDE):
-            for x in range(0, width, _SAMPLE_SIDE):
-                yield plane, span(y, height), span(x, width)
-
-
-def _middle(length: int, side: int) -> slice:
-    """Return the middle of an axis, of so many pixels or all."""
-    start = max((length - side) // 2, 0)
-    return slice(start, min(start + side, length))

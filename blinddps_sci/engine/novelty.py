@@ -6,7 +6,7 @@ agrees with the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
+from blinddps_sci.engine.channels import Channel
 from blinddps_sci.engine.job import Job
 from blinddps_sci.io import Window, read_window
 from blinddps_sci.priors.novelty import denoising_errors, novelty_score
@@ -97,10 +98,12 @@ def novelty_of(job: Job) -> Novelty | None:
     usual = prior.usual if isinstance(prior, Denoiser) else None
     if usual is None or not isinstance(prior, Denoiser):
         return None
-    windows = [window for window in _windows(job) if not window.mask.all()]
+    middle = _middle(job)
+    channel = job.channels[middle.get("c", 0)]
+    windows = [window for window in _windows(job, middle) if not window.mask.all()]
     if not windows:
         return None
-    shown = [_on_domain(job, window) for window in windows]
+    shown = [_on_domain(channel, window, job.device) for window in windows]
     images, noise = (torch.cat(part) for part in zip(*shown, strict=True))
     seen = any(
         _seen(image[0].cpu().numpy(), own[0].cpu().numpy()) for image, own in zip(images, noise, strict=True)
@@ -109,13 +112,17 @@ def novelty_of(job: Job) -> Novelty | None:
     return Novelty(score, usual.limit, seen)
 
 
-def _windows(job: Job) -> Iterator[Window]:
-    """Yield windows of one size from the middle plane: one, or two along an axis that has room for two."""
-    sizes = {str(dim): size for dim, size in job.dataset["data"].sizes.items()}
-    spans = [_spans(sizes.pop(axis)) for axis in ("y", "x")]
-    index = {dim: size // 2 for dim, size in sizes.items()}
-    for y in spans[0]:
-        for x in spans[1]:
+def _middle(job: Job) -> dict[str, int]:
+    """Return the position of the middle plane, a burst's frames being planes, too."""
+    sizes = job.dataset["data"].sizes
+    return {str(dim): size // 2 for dim, size in sizes.items() if dim not in ("y", "x")}
+
+
+def _windows(job: Job, index: Mapping[str, int]) -> Iterator[Window]:
+    """Yield windows of one size from a plane: one, or two along an axis that has room for two."""
+    sizes = job.dataset["data"].sizes
+    for y in _spans(sizes["y"]):
+        for x in _spans(sizes["x"]):
             yield read_window(job.dataset, index, y, x)
 
 
@@ -126,15 +133,15 @@ def _spans(length: int) -> list[slice]:
     return [slice(start, start + side) for start in starts]
 
 
-def _on_domain(job: Job, window: Window) -> tuple[Tensor, Tensor]:
+def _on_domain(channel: Channel, window: Window, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return a window and its noise, both (1, 1, h, w), on the network's domain."""
     level = float(np.median(window.data[~window.mask]))
-    data = torch.from_numpy(np.where(window.mask, np.float32(level), window.data))[None, None].to(job.device)
-    likelihood = job.noise.likelihood(window, job.device)
-    image = job.stretch.forward(data)
+    data = torch.from_numpy(np.where(window.mask, np.float32(level), window.data))[None, None].to(device)
+    likelihood = channel.noise.likelihood(window, device)
+    image = channel.stretch.forward(data)
     # Zero where nothing was measured, whose noise is without limit.
     whitening = likelihood.whitening(data, data)
-    return image, 1 / (whitening * job.stretch.slope(image))
+    return image, 1 / (whitening * channel.stretch.slope(image))
 
 
 def _seen(image: np.ndarray, noise: np.ndarray) -> bool:

@@ -1,8 +1,4 @@
-"""From data to numbers that the sampler needs: the stretch and the noise, one per stack.
-
-Both are measured on an overview of the whole stack, never on a tile, so that neighbouring
-tiles are treated alike.
-"""
+"""From data to numbers that the sampler needs: the stretch and the noise."""
 
 from __future__ import annotations
 
@@ -50,7 +46,7 @@ _CONTRADICTED = 2.0
 
 
 def choose_stretch(values: np.ndarray) -> LinearStretch | AsinhStretch:
-    """Return the stretch of a stack from a sample of its finite values.
+    """Return the stretch of data from a sample of its finite values.
 
     Linear between the 0.1 and 99.9 percentiles, unless a few pixels are far brighter than the
     rest (stars on a sky): then asinh, softened at three times the spread of the sky.
@@ -81,7 +77,7 @@ def estimate_sigma(image: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """The noise of a stack, in data units.
+    """The noise of data, in their units.
 
     Parameters
     ----------

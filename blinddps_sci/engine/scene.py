@@ -120,7 +120,7 @@ def read_scene(job: Job, number: int) -> Scene:
     tiles = job.plan.tiles(unit)
     window = read_window(job.dataset, job.index(unit.plane), *unit.data.slices)
     data = torch.from_numpy(window.data).to(job.device)[None, None]
-    likelihood = job.noise.likelihood(window, job.device)
+    likelihood = job.channel_of(unit).noise.likelihood(window, job.device)
     single = job.config.psf == "shared" or job.known_psf is not None or len(tiles) == 1
     return Scene(
         unit=unit,
@@ -132,7 +132,7 @@ def read_scene(job: Job, number: int) -> Scene:
         image=_image(job, unit, tiles, window),
         kernel=None if job.known_psf is not None else _kernel(job, tiles[:1] if single else tiles),
         sampler=chain_sampler(
-            job, likelihood, data, Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+            job, unit, likelihood, data, Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
         ),
         stream=plane_stream(job, unit),
     )
@@ -145,11 +145,11 @@ def plane_stream(job: Job, unit: Unit) -> Stream:
     return Stream(job.config.seed, frame=frame, channel=index.get("c", 0))
 
 
-def chain_sampler(job: Job, likelihood: Likelihood, data: Tensor, split: Split) -> Sampler:
+def chain_sampler(job: Job, unit: Unit, likelihood: Likelihood, data: Tensor, split: Split) -> Sampler:
     """Return the method that the options ask for: ``split``, or the published one with its weight."""
     if job.config.sampler == "split":
         return split
-    unit_of_data = ImageMap(job.stretch).unit
+    unit_of_data = ImageMap(job.channel_of(unit).stretch).unit
     calibrated = _CALIBRATED * unit_of_data / float(likelihood.noise_level(data))
     return Dps(steps=job.config.steps, weight=min(_GUIDANCE, calibrated), unit=unit_of_data)
 
@@ -159,9 +159,9 @@ def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unk
     return Unknown(
         canvas_prior(job, canvas, tiles),
         (1, canvas.height, canvas.width),
-        physical=ImageMap(job.stretch),
+        physical=ImageMap(job.channel_of(unit).stretch),
         clamp=HEADROOM,
-        start=first_image(job, _unmasked(window)),
+        start=first_image(job, unit, _unmasked(window)),
         noise_range=_IMAGE_NOISE,
         detail=_DETAIL,
         sites=(Site(canvas.y0, canvas.x0),),
@@ -205,10 +205,10 @@ def _unmasked(window: Window) -> np.ndarray:
     return np.where(window.mask, level, window.data)
 
 
-def first_image(job: Job, data: np.ndarray) -> Tensor:
+def first_image(job: Job, unit: Unit, data: np.ndarray) -> Tensor:
     """Return data (h, w) on the network's domain, continued over the canvas by reflection, (1, 1, H, W)."""
     continued = np.pad(data, job.margin, mode="symmetric")
-    guess: Tensor = job.stretch.forward(torch.from_numpy(continued.astype(np.float32)))
+    guess: Tensor = job.channel_of(unit).stretch.forward(torch.from_numpy(continued.astype(np.float32)))
     return guess.clamp(*HEADROOM)[None, None].to(job.device)
 
 

@@ -11,18 +11,16 @@ from typing import Any
 
 import xarray as xr
 
+from blinddps_sci.engine.channels import Channel
 from blinddps_sci.engine.config import RestoreConfig, make_config
-from blinddps_sci.engine.job import Job, Resolved, prepare
-from blinddps_sci.engine.photometry import NoiseModel
+from blinddps_sci.engine.job import Job, prepare
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.spool import open_spool, spool
 from blinddps_sci.errors import InputError
 from blinddps_sci.io import open_stack
-from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
 __all__ = ["Spec", "is_path", "open_input", "read_spec", "write_spec"]
 
-_STRETCHES = {kind.__name__: kind for kind in (AsinhStretch, LinearStretch)}
 _MAY_BE_FILES = ("prior", "kernel_prior", "tilt_prior", "psf_file", "dark", "flat", "bad_pixels")
 
 
@@ -41,8 +39,8 @@ class Spec:
         The resolved options, as they were given: the fingerprint is of these.
     files : dict of str to str
         Absolute paths of the options that name a file.
-    stretch, noise : dict
-        Measured once, on the whole stack.
+    channels : list of dict
+        What was measured once, on the whole stack; see `Channel.as_dict`.
     fingerprint : str
         That of the job.
     """
@@ -51,8 +49,7 @@ class Spec:
     spooled: bool
     config: dict[str, Any]
     files: dict[str, str]
-    stretch: dict[str, Any]
-    noise: dict[str, Any]
+    channels: list[dict[str, Any]]
     fingerprint: str
 
     @classmethod
@@ -65,8 +62,7 @@ class Spec:
             spooled=spooled,
             config=config,
             files={name: str(path.absolute()) for name, path in files.items() if path.is_file()},
-            stretch={"kind": type(job.stretch).__name__, **asdict(job.stretch)},
-            noise=asdict(job.noise),
+            channels=[channel.as_dict for channel in job.channels],
             fingerprint=job.fingerprint,
         )
 
@@ -87,9 +83,7 @@ class Spec:
         config = make_config({**self.config, **(changes or {})})
         unchanged = [name for name in self.files if getattr(config, name) == self.config[name]]
         found = config.model_copy(update={name: self.files[name] for name in unchanged})
-        stretch = dict(self.stretch)
-        kind = _STRETCHES[stretch.pop("kind")]
-        job = prepare(self.stack(), found, Resolved(kind(**stretch), NoiseModel(**self.noise)))
+        job = prepare(self.stack(), found, tuple(map(Channel.from_dict, self.channels)))
         given = job.config.model_copy(update={name: self.config[name] for name in unchanged})
         job = replace(job, config=given)
         if job.fingerprint != self.fingerprint:

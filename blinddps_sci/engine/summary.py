@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blinddps_sci.engine.channels import Channel
 from blinddps_sci.engine.job import Job
+from blinddps_sci.engine.photometry import NoiseModel
 from blinddps_sci.engine.run_folder import RunFolder
 from blinddps_sci.engine.standing import describe_standing, standing_of
 from blinddps_sci.errors import InputError, PriorError
@@ -25,30 +28,37 @@ def describe_job(job: Job) -> str:
     """Return what a job will do, a few lines."""
     sizes = " x ".join(f"{dim}={size}" for dim, size in job.dataset["data"].sizes.items())
     rows, columns = job.plan.node_grid
-    noise = ", ".join(
-        f"{name} {value:.6g}"
-        for name, value in (
-            ("sigma", job.noise.sigma),
-            ("gain", job.noise.gain),
-            ("read noise", job.noise.read_noise),
-            ("background", job.noise.background),
-        )
-        if (name == "sigma") == (job.noise.kind == "gaussian")
-        and job.noise.kind != "variance"
-        and (name != "background" or value)
-    )
     psf = "known" if job.known_psf is not None else f"unknown, {job.config.psf}"
     return "\n".join(
         [
             f"input: {sizes}",
             f"plan: {job.plan.n_units} units, {job.plan.n_tiles} tiles, "
             f"{rows} x {columns} PSF nodes of {job.plan.kernel_size} px ({psf})",
-            f"stretch: {job.stretch}",
-            f"noise: {job.noise.kind}{' with ' + noise if noise else ''}",
+            *_channels(job.channels),
             f"sampler: {job.config.sampler}, {job.config.steps} steps, {job.draws} draws, "
             f"seed {job.config.seed}, on {job.device}",
         ]
     )
+
+
+def _channels(channels: Sequence[Channel]) -> Iterator[str]:
+    """Yield range and noise of all channels, or of each if they differ."""
+    alike = len(set(channels)) == 1
+    for number, channel in enumerate(channels[:1] if alike else channels):
+        of = "" if alike else f" of channel {number}"
+        yield f"stretch{of}: {channel.stretch}"
+        yield f"noise{of}: {_noise(channel.noise)}"
+
+
+def _noise(noise: NoiseModel) -> str:
+    numbers = {"gain": noise.gain, "read noise": noise.read_noise, "background": noise.background}
+    if noise.kind == "gaussian":
+        numbers = {"sigma": noise.sigma}
+    elif noise.kind == "variance":
+        return noise.kind
+    elif not noise.background:
+        del numbers["background"]
+    return f"{noise.kind} with " + ", ".join(f"{name} {value:.6g}" for name, value in numbers.items())
 
 
 def describe_result(path: Path, result: Any) -> str:
@@ -131,7 +141,7 @@ def _store(store: ResultStore) -> str:
         lines.append(f"reduced chi-squared of the draws: {float(np.nanmean(chi2)):.3f}")
     if details.get("novelty"):
         lines.append(f"the prior: {details['novelty']['sentence']}")
-    facts = ("config", "noise", "stretch", "uncertainty", "weights", "versions", "device")
+    facts = ("config", "channels", "uncertainty", "weights", "versions", "device")
     lines += [f"{key}: {json.dumps(details[key])}" for key in facts if key in details]
     return "\n".join(lines)
 

@@ -129,7 +129,7 @@ def restore_unit(
     drawn = _drawn(job, scene, field, callback)
     if not bool(torch.isfinite(drawn.images).all()):
         raise InputError(f"unit {number}: {Status.NOT_FINITE.value}")
-    level = job.noise.saturation
+    level = job.channel_of(scene.unit).noise.saturation
     m, window = job.margin, scene.window
     kernels, kernels_std = (_of_every_tile(values, scene) for values in (drawn.mean, drawn.std))
     return UnitResult(

@@ -17,7 +17,7 @@ import xarray as xr
 
 from blinddps_sci.errors import InputError
 
-__all__ = ["Window", "check_finite", "overview", "read_window"]
+__all__ = ["Window", "check_finite", "has_usable", "overview", "read_window"]
 
 _SCAN_SIDE = 1024
 _SAMPLE_SIDE = 256
@@ -124,20 +124,27 @@ def check_finite(dataset: xr.Dataset) -> None:
     Parameters
     ----------
     dataset : xarray.Dataset
-        From `open_stack`. It is read block by block, far-apart blocks first, until a finite and
-        unmasked pixel is found; only a hopeless stack is read to its end.
+        From `open_stack`.
 
     Raises
     ------
     InputError
         If every pixel is NaN, infinite or masked.
     """
-    height, width = _block_shape(dataset)
-    for index, y, x in _blocks(dataset, height, width):
-        if _usable(dataset, index, y, x).size:
-            return
+    if has_usable(dataset):
+        return
     names = ", ".join(dataset.attrs.get("source", [])) or "the input"
     raise InputError(f"{names} has no usable pixel: all are NaN, infinite or masked")
+
+
+def has_usable(dataset: xr.Dataset) -> bool:
+    """Return whether a stack has a finite and unmasked pixel.
+
+    It is read block by block, far-apart blocks first, until one is found; only a hopeless stack is read
+    to its end.
+    """
+    height, width = _block_shape(dataset)
+    return any(_usable(dataset, *block).size for block in _blocks(dataset, height, width))
 
 
 def _usable(

@@ -1,6 +1,6 @@
 """Monotone stretches between flux and the domain [-1, 1] of the image networks.
 
-One stretch serves a whole stack, so that tiles share their scale. Both directions are defined
+One stretch serves a whole channel of a stack, so that tiles share their scale. Both directions are defined
 on the whole line: a star brighter than ``high`` lies above 1 and keeps its flux.
 """
 

@@ -48,7 +48,7 @@ def test_the_other_half_judges(
     def explained(job, image: np.ndarray) -> np.ndarray:
         m = (SIDE - job.plan.shape[0]) // 2
         frames = job.dataset["data"].values
-        assert job.noise.sigma > 1  # of 8-bit pictures, which have been displayed
+        assert job.channels[0].noise.sigma > 1  # of 8-bit pictures, which have been displayed
         assert image[m:-m, m:-m].shape == frames.shape[1:]
         return ((frames - gaussian_filter(image, 2)[m:-m, m:-m]) ** 2).mean(axis=(1, 2))[:, None] / 9
 

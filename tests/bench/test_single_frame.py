@@ -42,6 +42,8 @@ def test_every_method_has_a_row_and_a_table_is_printed(
         "64",
         "--steps",
         "2",
+        "--samples",
+        "2",
         "--json",
         str(path),
     ]
@@ -49,7 +51,7 @@ def test_every_method_has_a_row_and_a_table_is_printed(
     table = capsys.readouterr().out
     methods = ("blurred", "full", "no tilt", "uniform tilt prior", "uniform kernel prior")
     assert all(f"| {method} |" in table for method in methods)
-    rows = run_single_frame(count=1, size=64, steps=2, json=path, resume=True)
+    rows = run_single_frame(count=1, size=64, steps=2, samples=2, json=path, resume=True)
     assert [row["method"] for row in rows] == list(methods)
     assert all(np.isfinite(row["psnr"]) for row in rows)
     assert all(np.isfinite(row["mnc"]) for row in rows[1:])

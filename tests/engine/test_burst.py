@@ -19,6 +19,7 @@ import blinddps_sci.engine.burst as engine_burst
 from blinddps_sci.engine.budget import cost
 from blinddps_sci.engine.burst_scene import chi2_by_tile, operator_of, pose
 from blinddps_sci.engine.config import make_config
+from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.refinement import RESTART
 from blinddps_sci.engine.restore import resume, verify
 from blinddps_sci.engine.tilts import TiltModel
@@ -49,6 +50,12 @@ def frames(scene) -> np.ndarray:
 @pytest.fixture
 def burst_job(job_of, burst) -> Callable[..., Any]:
     return lambda source, **options: job_of(source, **{**burst, **options})
+
+
+def saturated(job: Job, level: float) -> Job:
+    """Return a job whose data of a level and above are lower limits."""
+    (channel,) = job.channels
+    return replace(job, channels=(replace(channel, noise=replace(channel.noise, saturation=level)),))
 
 
 def test_all_frames_become_one_scene(burst_job, frames: np.ndarray) -> None:
@@ -124,8 +131,8 @@ def test_a_blank_frame_says_nothing_of_the_noise_and_the_range(
 ) -> None:
     noisy = frames + np.random.default_rng(0).normal(0, 2, frames.shape).astype(np.float32)
     alone, blank = burst_job(noisy), burst_job(np.insert(noisy, place, level, axis=0))
-    assert blank.stretch == alone.stretch
-    assert blank.noise.sigma == pytest.approx(alone.noise.sigma, rel=0.2)
+    assert blank.channels[0].stretch == alone.channels[0].stretch
+    assert blank.channels[0].noise.sigma == pytest.approx(alone.channels[0].noise.sigma, rel=0.2)
 
 
 def test_flags_are_those_of_the_frames_that_are_used(burst_job, frames: np.ndarray) -> None:
@@ -135,7 +142,7 @@ def test_flags_are_those_of_the_frames_that_are_used(burst_job, frames: np.ndarr
     blank[:FRAMES, 30, 30] = 250.0
     blank[1, 30, 30] = np.nan
     job = burst_job(blank, noise="gaussian:2")
-    result = run_unit(replace(job, noise=replace(job.noise, saturation=240.0)), 0)
+    result = run_unit(saturated(job, 240.0), 0)
     assert np.argwhere(result.mask).tolist() == [[5, 7]]
     assert [30, 30] in np.argwhere(result.saturated).tolist()
     assert not result.saturated[20, 20]
@@ -174,7 +181,7 @@ def test_a_frame_that_is_dark_in_one_colour_stops_nothing(burst_job, frames: np.
 
 def test_saturation_that_one_draw_satisfies_counts_in_the_others(burst_job, frames: np.ndarray) -> None:
     job = burst_job(frames, noise="gaussian:2")
-    job = replace(job, noise=replace(job.noise, saturation=float(frames.min())))  # all are lower limits
+    job = saturated(job, float(frames.min()))  # all are lower limits
     unit = job.plan.unit_at(0)
     scene = pose(job, unit, engine_burst.frames_of(job, unit))
     assert scene is not None

@@ -81,7 +81,7 @@ def test_the_store_is_complete_and_knows_how_it_came_about(job_of, scene, tmp_pa
     assert {"blinddps-sci", "torch", "zarr"} <= set(record["versions"])
     assert record["threads"] >= 1
     assert record["draws"] == record["batch"] == 2
-    assert record["stretch"]["kind"] == "LinearStretch"
+    assert [channel["stretch"]["kind"] for channel in record["channels"]] == ["LinearStretch"]
     assert written(tmp_path) == ["out.zarr", "out.zarr.run"]
 
 

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from astropy.io import fits
 
-from blinddps_sci.engine import job, networks
+from blinddps_sci.engine import networks
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.job import prepare
 from blinddps_sci.engine.networks import choose_device
@@ -123,34 +123,6 @@ def test_a_label_of_the_shipped_network_is_chosen(job_of, scene) -> None:
 def test_a_stack_without_a_usable_pixel_is_refused(job_of, kind: float) -> None:
     with pytest.raises(InputError, match="no usable pixel"):
         job_of(np.full((32, 32), kind))
-
-
-def test_planes_without_a_usable_pixel_are_passed_over(job_of, scene) -> None:
-    """Noise and stretch are those of the planes that hold something."""
-    data = scene(4, 40, 40)
-    reference = job_of(data[[1, 3]])
-    data[[0, 2]] = np.nan
-    made = job_of(data)
-    assert made.noise.sigma == reference.noise.sigma
-    assert (made.stretch.low, made.stretch.high) == (reference.stretch.low, reference.stretch.high)
-    assert np.isfinite(run_unit(made, 0).images).all()
-
-
-def test_the_noise_is_that_of_the_middle_of_a_stack(job_of, scene) -> None:
-    data = scene(3, 40, 40)
-    expected = job_of(data[1]).noise.sigma
-    data[[0, 2]] = data[[0, 2]].mean()
-    assert job_of(data).noise.sigma == expected
-
-
-def test_the_noise_is_measured_where_the_image_is(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image with nothing in its middle, larger than the window that is looked at."""
-    monkeypatch.setattr(job, "_SAMPLE_SIDE", 32)
-    data = scene(96, 100)
-    expected = job_of(data).noise.sigma
-    data[:, 30:68] = np.nan
-    data[:40, 68:] = np.nan
-    assert job_of(data).noise.sigma == pytest.approx(expected, rel=0.2)
 
 
 def test_an_error_plane_without_a_usable_value_is_refused(job_of, scene) -> None:

@@ -231,7 +231,7 @@ def test_options_come_from_a_file_and_are_overridden(small, scene, tmp_path) -> 
     options = {**small, "config": str(file), "steps": 2}
     del options["samples"]
     job = prepare_restore(scene(32, 32), options)
-    assert (job.config.steps, job.config.samples, job.noise.sigma) == (2, 4, 3.0)
+    assert (job.config.steps, job.config.samples, job.channels[0].noise.sigma) == (2, 4, 3.0)
 
 
 def test_the_job_is_announced_before_the_first_step(run, scene) -> None:

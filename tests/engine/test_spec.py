@@ -36,14 +36,14 @@ def test_the_job_of_a_spec_is_the_same_job(job_of, scene, tmp_path: Path, stars:
     write_spec(job, str(path), folder)
     again = read_spec(folder.spec).job()
     assert again.fingerprint == job.fingerprint
-    assert (again.stretch, again.noise, again.plan) == (job.stretch, job.noise, job.plan)
+    assert (again.channels, again.plan) == (job.channels, job.plan)
     np.testing.assert_array_equal(run_unit(again, 0).images, run_unit(job, 0).images)
 
 
 def test_nothing_is_measured_again(job_of, frame: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(str(frame))
     spec = Spec.of(job, [str(frame)])
-    monkeypatch.setattr("blinddps_sci.engine.job.overview", pytest.fail)
+    monkeypatch.setattr("blinddps_sci.engine.channels.overview", pytest.fail)
     assert spec.job().fingerprint == job.fingerprint
 
 

@@ -45,7 +45,7 @@ def test_a_result_is_described_with_its_chi2(job_of, scene, tmp_path: Path) -> N
         "fingerprint: ",
         '"steps": 3',
         "weights: ",
-        "noise: ",
+        "channels: ",
     ):
         assert part in text
     assert f"reduced chi-squared of the draws: {expected:.3f}" in text

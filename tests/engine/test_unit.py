@@ -115,7 +115,8 @@ def test_planes_are_independent_images_with_noise_of_their_own(job_of, scene) ->
     answers = [images_of(alone)]
     for axis in ("t", "c", "z"):
         stack = xr.DataArray(np.stack([data, data]), dims=(axis, "y", "x"))
-        job = replace(job_of(stack), stretch=alone.stretch, noise=alone.noise)
+        job = job_of(stack)
+        job = replace(job, channels=alone.channels * len(job.channels))
         np.testing.assert_array_equal(images_of(job, 0), answers[0])
         answers.append(images_of(job, 1))
     for one, other in combinations(answers, 2):
@@ -148,8 +149,8 @@ def test_the_answer_follows_the_unit_of_flux(
         data[::12, ::12] += 3000
     saturation = float(np.percentile(data, 99))
     base, large = (scaled_job(job_of, data, s, model, sampler, saturation=saturation) for s in (1.0, scale))
-    assert base.noise.saturation == pytest.approx(saturation)
-    assert isinstance(base.stretch, AsinhStretch) == stars
+    assert base.channels[0].noise.saturation == pytest.approx(saturation)
+    assert isinstance(base.channels[0].stretch, AsinhStretch) == stars
     one, other = run_unit(base, 0), run_unit(large, 0)
     assert np.abs(other.images / scale - one.images).max() <= TOLERANCE[sampler] * np.ptp(one.images)
     np.testing.assert_allclose(other.kernels, one.kernels, atol=0.1 * TOLERANCE[sampler])
@@ -163,7 +164,7 @@ def test_bright_stars_keep_the_split_sampler_in_range(job_of, scene, scale: floa
     data = scene(48, 48)
     data[::12, ::12] += 3000
     job = scaled_job(job_of, data, scale, "gaussian", "split")
-    assert isinstance(job.stretch, AsinhStretch)
+    assert isinstance(job.channels[0].stretch, AsinhStretch)
     found = run_unit(job, 0)
     assert np.abs(found.images).max() < 10 * scale * data.max()
 

@@ -35,7 +35,7 @@ _WINDOWS = 4
 _READ = 2**26
 """Planes of more pixels are not read for an overview, if they have no pyramid."""
 
-_FACTS = ("fingerprint", "created", "algorithm", "config", "noise", "stretch", "weights", "versions",
+_FACTS = ("fingerprint", "created", "algorithm", "config", "channels", "weights", "versions",
           "device", "threads", "draws", "input")  # fmt: skip
 
 Array = NDArray[Any]
