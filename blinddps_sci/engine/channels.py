@@ -18,7 +18,7 @@ from blinddps_sci.engine.photometry import NoiseModel, choose_noise, choose_stre
 from blinddps_sci.engine.registration import filled, register
 from blinddps_sci.engine.seeing import contrast
 from blinddps_sci.errors import InputError
-from blinddps_sci.io import Window, check_finite, has_usable, overview, read_window
+from blinddps_sci.io import Window, check_finite, overview, read_window
 from blinddps_sci.operators.stretch import AsinhStretch, LinearStretch
 
 __all__ = ["Channel", "measure_channels"]
@@ -31,8 +31,8 @@ _UNTOLD = 1.4
 _TELLING, _TELLING_SIDE = 24, 256
 """Frames of a burst that tell of its scene's contrast, and their side, pixels."""
 
-_READ = 2**22
-"""Pixels of all channels, about, that tell of their ranges."""
+_MEASURED = 16
+"""Channels that are measured at most: of a spectrum of thousands, neighbours are alike."""
 
 _SAMPLE_SIDE = 1024
 _PLAIN = 64
@@ -73,7 +73,8 @@ class Channel:
 def measure_channels(dataset: Dataset, config: RestoreConfig) -> tuple[Channel, ...]:
     """Measure the range and the noise of every channel of a stack, in order; of one without channels, once.
 
-    A channel without a usable pixel, of which nothing is restored, borrows those of another.
+    A channel without a usable pixel, of which nothing is restored, borrows those of the nearest that has
+    some. So do most of very many.
 
     Raises
     ------
@@ -82,21 +83,36 @@ def measure_channels(dataset: Dataset, config: RestoreConfig) -> tuple[Channel, 
     ConfigError
         If Poisson noise is asked for and most of a channel is negative.
     """
-    check_finite(dataset)
     count = dataset["data"].sizes.get("c", 1)
-    channels = [dataset.isel(c=slice(c, c + 1)) for c in range(count)] if count > 1 else [dataset]
-    found = [_measured(each, config, _READ // count) if has_usable(each) else None for each in channels]
-    usual = next(channel for channel in found if channel is not None)
-    return tuple(channel or usual for channel in found)
-
-
-def _measured(dataset: Dataset, config: RestoreConfig, pixels: int) -> Channel:
-    noise = choose_noise(config, dataset, _sample(dataset))
+    some = np.unique(np.linspace(0, count - 1, min(count, _MEASURED)).round().astype(int)).tolist()
+    part = dataset.isel(c=some) if len(some) < count else dataset
     # A shutter that stayed closed says nothing of the range of other frames.
-    stretch = choose_stretch(overview(dataset, max(pixels, _SAMPLE_SIDE**2 // 4), plain=not config.merges))
-    if config.model == "turbulence" and isinstance(stretch, LinearStretch):
-        stretch = stretch.widened(_contrast(dataset) if config.merges else _UNTOLD)
-    return Channel(stretch, noise)
+    values = overview(part, plain=not config.merges)
+    wider = _widening(dataset, config)
+    found: dict[int, Channel] = {}
+    for channel, shown in zip(some, values, strict=True):
+        sample = _sample(dataset.isel(c=slice(channel, channel + 1)) if count > 1 else dataset)
+        if sample is not None:
+            noise = choose_noise(config, dataset, sample)
+            stretch = choose_stretch(shown if shown.size else sample[np.isfinite(sample)])
+            found[channel] = Channel(_widened(stretch, wider), noise)
+    if not found:
+        check_finite(dataset)
+        raise InputError(
+            "no pixel has a finite value with a positive, finite variance; check the error plane"
+        )
+    return tuple(found[min(found, key=lambda near: abs(near - channel))] for channel in range(count))
+
+
+def _widening(dataset: Dataset, config: RestoreConfig) -> float:
+    """Return by how much the range of a scene exceeds that of its frames, alike for all its colours."""
+    if config.model != "turbulence":
+        return 1.0
+    return _contrast(dataset) if config.merges else _UNTOLD
+
+
+def _widened(stretch: LinearStretch | AsinhStretch, factor: float) -> LinearStretch | AsinhStretch:
+    return stretch.widened(factor) if factor != 1.0 and isinstance(stretch, LinearStretch) else stretch
 
 
 def _contrast(dataset: Dataset) -> float:
@@ -112,15 +128,10 @@ def _contrast(dataset: Dataset) -> float:
     return contrast(register(np.stack(frames)).moved) if len(frames) > 1 else _UNTOLD
 
 
-def _sample(dataset: Dataset) -> np.ndarray:
+def _sample(dataset: Dataset) -> np.ndarray | None:
     """Return a window at full resolution, NaN where masked, of which at least half is usable.
 
-    Without such a window, the one with the most usable pixels.
-
-    Raises
-    ------
-    InputError
-        If no pixel is usable.
+    Without such a window, the one with the most usable pixels; None if there is none.
     """
     fullest, most, plain = None, 0.0, 0
     for index, y, x in _windows(dataset):
@@ -133,10 +144,6 @@ def _sample(dataset: Dataset) -> np.ndarray:
             fullest, most = np.where(window.mask, np.nan, window.data), usable
         if most >= 0.5 or plain >= _PLAIN:
             break
-    if fullest is None:
-        raise InputError(
-            "no pixel has a finite value with a positive, finite variance; check the error plane"
-        )
     return fullest
 
 

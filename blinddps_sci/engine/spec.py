@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Spec:
     files : dict of str to str
         Absolute paths of the options that name a file.
     channels : list of dict
-        What was measured once, on the whole stack; see `Channel.as_dict`.
+        What was measured once of each channel; see `Channel.as_dict`.
     fingerprint : str
         That of the job.
     """
@@ -169,8 +169,12 @@ def read_spec(path: Path) -> Spec:
         If the file is missing or damaged.
     """
     try:
-        spec = Spec(**json.loads(path.read_text()))
+        found = dict(json.loads(path.read_text()))
+        foreign = "fingerprint" in found and found.keys() != {field.name for field in fields(Spec)}
+        spec = None if foreign else Spec(**found)
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not the spec of a run ({error})") from None
+    if spec is None:
+        raise InputError(f"{path} was written by another version; restore again, with --overwrite")
     # A copy lies beside its spec, wherever that has been moved to.
     return replace(spec, source=[str(path.parent / item) for item in spec.source])

@@ -141,7 +141,7 @@ def _store(store: ResultStore) -> str:
         lines.append(f"reduced chi-squared of the draws: {float(np.nanmean(chi2)):.3f}")
     if details.get("novelty"):
         lines.append(f"the prior: {details['novelty']['sentence']}")
-    facts = ("config", "channels", "uncertainty", "weights", "versions", "device")
+    facts = ("config", "channels", "noise", "stretch", "uncertainty", "weights", "versions", "device")
     lines += [f"{key}: {json.dumps(details[key])}" for key in facts if key in details]
     return "\n".join(lines)
 

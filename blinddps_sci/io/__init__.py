@@ -5,6 +5,6 @@ Importing this loads xarray only; each format's library is loaded when a file ne
 
 from __future__ import annotations
 
-from blinddps_sci.io.stack import Window, check_finite, has_usable, open_stack, overview, read_window
+from blinddps_sci.io.stack import Window, check_finite, open_stack, overview, read_window
 
-__all__ = ["Window", "check_finite", "has_usable", "open_stack", "overview", "read_window"]
+__all__ = ["Window", "check_finite", "open_stack", "overview", "read_window"]

@@ -17,9 +17,9 @@ import xarray as xr
 
 from blinddps_sci.errors import InputError
 from blinddps_sci.io.selection import crop, select_channel
-from blinddps_sci.io.window import Window, check_finite, has_usable, overview, read_window
+from blinddps_sci.io.window import Window, check_finite, overview, read_window
 
-__all__ = ["Window", "check_finite", "has_usable", "open_stack", "overview", "read_window"]
+__all__ = ["Window", "check_finite", "open_stack", "overview", "read_window"]
 
 _PACKED = (".gz", ".bz2", ".xz")
 _SUFFIXES = {

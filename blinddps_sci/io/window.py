@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import xarray as xr
 
 from blinddps_sci.errors import InputError
 
-__all__ = ["Window", "check_finite", "has_usable", "overview", "read_window"]
+__all__ = ["Window", "check_finite", "overview", "read_window"]
 
 _SCAN_SIDE = 1024
 _SAMPLE_SIDE = 256
@@ -81,24 +81,24 @@ def read_window(dataset: xr.Dataset, index: Mapping[str, int], y: slice, x: slic
 
 def overview(
     dataset: xr.Dataset, max_pixels: int = 2**22, *, plain: bool = True
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Sample a stack's usable values, for one normalisation of all of it.
+) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    """Sample the usable values of every channel of a stack, for one normalisation of each.
 
     Parameters
     ----------
     dataset : xarray.Dataset
         From `open_stack`.
     max_pixels : int
-        Most pixels read.
+        Most pixels read of each channel.
     plain : bool
         Whether blocks of a single value count, where there are others.
 
     Returns
     -------
-    ndarray, float32, (n,)
-        Finite, unmasked values in the data's unit: of every pixel where the stack has no more than
-        `max_pixels`, else of blocks of at most 256 x 256 spread over all axes by a low-discrepancy
-        sequence. The same stack gives the same values.
+    list of ndarray, float32, (n,)
+        For each channel, one of a stack without channels, finite, unmasked values in the data's unit: of
+        every pixel where a channel has no more than `max_pixels`, else of blocks of at most 256 x 256 spread
+        over all other axes by a low-discrepancy sequence. The same stack gives the same values.
 
     Raises
     ------
@@ -107,15 +107,23 @@ def overview(
     """
     if max_pixels < 1:
         raise InputError(f"max_pixels is {max_pixels}; it must be at least 1")
-    total = math.prod(dataset["data"].shape)
+    sizes = dataset["data"].sizes
+    total = math.prod(sizes.values()) // sizes.get("c", 1)
     if total <= max_pixels:
-        blocks = _blocks(dataset, _SCAN_SIDE, _SCAN_SIDE)
+        blocks = _blocks(dataset, _SCAN_SIDE, _SCAN_SIDE, "c")
     else:
         side = max(1, min(_SAMPLE_SIDE, math.isqrt(max(1, max_pixels // 64))))
-        blocks = itertools.islice(_blocks(dataset, side, side), max(1, max_pixels // side**2))
-    values = [_usable(dataset, index, y, x) for index, y, x in blocks]
-    varied = values if plain else [block for block in values if block.size and block.min() < block.max()]
-    return np.concatenate(varied or values)
+        blocks = itertools.islice(_blocks(dataset, side, side, "c"), max(1, max_pixels // side**2))
+    channels = zip(*(_usable(dataset, index, y, x) for index, y, x in blocks), strict=True)
+    return [_together(values, plain) for values in channels]
+
+
+def _together(
+    blocks: Sequence[np.ndarray[Any, np.dtype[np.float32]]], plain: bool
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the values of all blocks, or of those with more than one value, if there are any."""
+    varied = blocks if plain else [block for block in blocks if block.size and block.min() < block.max()]
+    return np.concatenate(varied or blocks)
 
 
 def check_finite(dataset: xr.Dataset) -> None:
@@ -124,43 +132,41 @@ def check_finite(dataset: xr.Dataset) -> None:
     Parameters
     ----------
     dataset : xarray.Dataset
-        From `open_stack`.
+        From `open_stack`. It is read block by block, far-apart blocks first, until a finite and
+        unmasked pixel is found; only a hopeless stack is read to its end.
 
     Raises
     ------
     InputError
         If every pixel is NaN, infinite or masked.
     """
-    if has_usable(dataset):
-        return
+    height, width = _block_shape(dataset)
+    for index, y, x in _blocks(dataset, height, width):
+        if _usable(dataset, index, y, x)[0].size:
+            return
     names = ", ".join(dataset.attrs.get("source", [])) or "the input"
     raise InputError(f"{names} has no usable pixel: all are NaN, infinite or masked")
 
 
-def has_usable(dataset: xr.Dataset) -> bool:
-    """Return whether a stack has a finite and unmasked pixel.
-
-    It is read block by block, far-apart blocks first, until one is found; only a hopeless stack is read
-    to its end.
-    """
-    height, width = _block_shape(dataset)
-    return any(_usable(dataset, *block).size for block in _blocks(dataset, height, width))
-
-
 def _usable(
     dataset: xr.Dataset, index: Mapping[str, int], y: slice, x: slice
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Finite, unmasked values of one window."""
+) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    """Finite, unmasked values of one window, of each channel that the index leaves whole."""
     where = {**index, "y": y, "x": x}
     data = np.asarray(dataset["data"].isel(where).values, np.float32)
     good = np.isfinite(data)
     if "mask" in dataset:
         good &= ~dataset["mask"].isel(where).values.astype(bool)
-    return data[good]
+    planes = (-1, *data.shape[-2:])
+    return [values[usable] for values, usable in zip(data.reshape(planes), good.reshape(planes), strict=True)]
 
 
-def _blocks(dataset: xr.Dataset, height: int, width: int) -> Iterator[tuple[dict[str, int], slice, slice]]:
+def _blocks(
+    dataset: xr.Dataset, height: int, width: int, whole: str = ""
+) -> Iterator[tuple[dict[str, int], slice, slice]]:
     """Every block of a stack once, in an order whose every beginning is spread over the stack.
+
+    The axis `whole`, if there is one of that name, is not cut.
 
     Notes
     -----
@@ -168,7 +174,7 @@ def _blocks(dataset: xr.Dataset, height: int, width: int) -> Iterator[tuple[dict
     recurrence, so nothing of the length of the stack is held in memory.
     """
     sizes = dataset["data"].sizes
-    lead = [str(dim) for dim in dataset["data"].dims if dim not in ("y", "x")]
+    lead = [str(dim) for dim in dataset["data"].dims if dim not in (whole, "y", "x")]
     grid = (*(sizes[dim] for dim in lead), math.ceil(sizes["y"] / height), math.ceil(sizes["x"] / width))
     count = math.prod(grid)
     step = max(1, round(count * _GOLDEN))

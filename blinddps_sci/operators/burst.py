@@ -21,7 +21,7 @@ from blinddps_sci.operators.warp import TiltGrid, Warp
 __all__ = ["Burst"]
 
 _AT_ONCE = 16
-"""Frames that are worked on together: more would not be faster, and each takes memory while it is."""
+"""Frames that are worked on together: each takes memory while it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,8 @@ class Burst:
             As `FieldBlur.forward`, or if shapes do not go together.
         """
         if self.frames > _AT_ONCE:
-            return torch.cat([part.forward(own) for part, own in self._minibatches(unknowns)], dim=1)
+            each = zip(self._parts(), self._split(unknowns), strict=True)
+            return torch.cat([part.forward(own) for part, own in each], dim=1)
         warped = Warp(self.displacement(unknowns["tilt"]), self.reach).apply(unknowns["image"])
         parts = {"image": warped.flatten(0, 1)[:, None], "kernel": self._by_frame(unknowns["kernel"])}
         blurred = self._blurs.forward(parts)
@@ -151,33 +152,36 @@ class Burst:
 
     def _in_minibatches(self, values: Mapping[str, Tensor]) -> Linear:
         """Return the linearisation of so many frames that they take turns."""
-        parts = [part.linearise(own) for part, own in self._minibatches(values)]
+        linears = [part.linearise(own) for part, own in zip(self._parts(), self._split(values), strict=True)]
 
         def apply(changes: Mapping[str, Tensor]) -> Tensor:
-            own = [change for _, change in self._minibatches(changes)]
-            return torch.cat([part.apply(change) for part, change in zip(parts, own, strict=True)], dim=1)
+            each = zip(linears, self._split(changes), strict=True)
+            return torch.cat([linear.apply(own) for linear, own in each], dim=1)
 
         def adjoint(residual: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
-            found: dict[str, list[Tensor]] = {name: [] for name in wanted}
-            for part, own in zip(parts, torch.split(residual, _AT_ONCE, dim=1), strict=True):
-                for name, back in part.adjoint(own, wanted).items():
-                    found[name].append(back)
-            return {
-                name: sum(backs[1:], backs[0]) if name == "image" else torch.cat(backs, dim=1)
-                for name, backs in found.items()
-            }
+            each = zip(linears, torch.split(residual, _AT_ONCE, dim=1), strict=True)
+            found = [linear.adjoint(own, wanted) for linear, own in each]
+            answer = {name: torch.cat([back[name] for back in found], dim=1) for name in wanted}
+            if "image" in wanted:  # one for all frames
+                answer["image"] = answer["image"].sum(dim=1, keepdim=True)
+            return answer
 
-        return Linear(torch.cat([part.value for part in parts], dim=1), apply, adjoint)
+        return Linear(torch.cat([linear.value for linear in linears], dim=1), apply, adjoint)
 
-    def _minibatches(self, values: Mapping[str, Tensor]) -> Iterator[tuple[Burst, dict[str, Tensor]]]:
-        """Yield the bursts of `_AT_ONCE` frames and less, in order, each with what it takes of ``values``."""
+    def _parts(self) -> list[Burst]:
+        """Return bursts of `_AT_ONCE` frames and less, in order."""
+        firsts = range(0, self.frames, _AT_ONCE)
+        return [replace(self, exposure=self.exposure[first : first + _AT_ONCE]) for first in firsts]
+
+    def _split(self, values: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Yield what each of `_parts` takes of ``values``: all see the image."""
         planes = {"kernel": len(self.windows), "tilt": 2}
         for first in range(0, self.frames, _AT_ONCE):
-            exposure = self.exposure[first : first + _AT_ONCE]
-            own = dict(values)
-            for name in planes.keys() & values.keys():
-                own[name] = values[name].narrow(1, first * planes[name], len(exposure) * planes[name])
-            yield replace(self, exposure=exposure), own
+            last = min(first + _AT_ONCE, self.frames)
+            yield {
+                name: value[:, first * planes[name] : last * planes[name]] if name in planes else value
+                for name, value in values.items()
+            }
 
     def displacement(self, tilt: Tensor) -> Tensor:
         """Return the displacement (B, F, 2, h, w) at every pixel of tilts (B, F * 2, n_y, n_x)."""

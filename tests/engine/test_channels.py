@@ -7,7 +7,10 @@ import pytest
 import xarray as xr
 
 from blinddps_sci.engine import channels
+from blinddps_sci.engine.burst import frames_of
+from blinddps_sci.engine.burst_scene import pose
 from blinddps_sci.engine.channels import Channel
+from blinddps_sci.engine.job import prepare
 from blinddps_sci.engine.summary import describe_job
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import InputError
@@ -44,6 +47,55 @@ def test_a_channel_without_a_usable_pixel_borrows(job_of, scene) -> None:
     assert job.channels == job_of(data).channels * 2
     with pytest.raises(InputError, match="no usable pixel"):
         job_of(dyes(*[np.full_like(data, np.nan)] * 2))
+
+
+def test_a_channel_without_a_valid_variance_borrows(job_of, scene) -> None:
+    data = scene(2, 40, 40)
+    variance = np.full_like(data, 4.0)
+    variance[1] = 0
+    stack = xr.Dataset({"data": (("c", "y", "x"), data), "variance": (("c", "y", "x"), variance)})
+    stack.attrs["dtype_on_disk"] = "float32"
+    job = prepare(stack, job_of(data[0]).config)
+    assert job.channels == (job.channels[0],) * 2
+    assert job.channels[0].noise.kind == "variance"
+    with pytest.raises(InputError, match="positive, finite variance"):
+        prepare(stack.isel(c=[1]), job.config)
+
+
+def test_a_channel_of_which_the_overview_sees_nothing_is_measured(
+    job_of, scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = scene(40, 40)
+    alone = job_of(data)
+    monkeypatch.setattr(
+        channels, "overview", lambda stack, **_: [np.empty(0)] * stack["data"].sizes.get("c", 1)
+    )
+    assert job_of(dyes(data, data)).channels == alone.channels * 2
+
+
+def test_of_very_many_channels_some_are_measured(job_of, scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "_MEASURED", 2)
+    first, second, third = (factor * scene(40, 40) for factor in (1, 2, 3))
+    made = job_of(dyes(first, second, second, third)).channels
+    assert made[0] == made[1] == job_of(first).channels[0]
+    assert made[2] == made[3] == job_of(third).channels[0]
+
+
+def test_colours_of_a_burst_have_noise_of_their_own(job_of, scene) -> None:
+    """The scene of each is posed with its own; the range is wider than the frames' by one factor."""
+    still = scene(46, 54, seed=4)
+    frames = np.stack([still[i : i + 44, 2 * i : 2 * i + 50] for i in range(3)])
+    stack = xr.DataArray(np.stack([frames, 10 * frames], axis=1), dims=("t", "c", "y", "x"))
+    job = job_of(stack, model="turbulence", psf="per-tile", reach=4)
+    found = []
+    for n in (0, 1):
+        unit = job.plan.unit_at(n)
+        posed = pose(job, unit, frames_of(job, unit))
+        assert posed is not None
+        found.append(float(posed.likelihood.noise_level(posed.data)))
+    assert found[1] == pytest.approx(10 * found[0], rel=1e-3)
+    ranges = [channel.stretch.high - channel.stretch.low for channel in job.channels]
+    assert ranges[1] == pytest.approx(10 * ranges[0], rel=1e-3)
 
 
 def test_what_was_measured_survives_as_plain_values(job_of, scene) -> None:

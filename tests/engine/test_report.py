@@ -66,7 +66,7 @@ def test_a_complete_result(small, scene, tmp_path: Path) -> None:
         report(tmp_path / "out.zarr", tmp_path / "r.html")
     (tmp_path / "in.fits").unlink()
     later = Page(report(tmp_path / "out.zarr", tmp_path / "r.html", overwrite=True))
-    assert "The input is no longer there." in later.text
+    assert "The input cannot be opened any more." in later.text
     assert len(later.captions) == len(page.captions) - 1
 
 

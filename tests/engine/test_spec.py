@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,11 @@ def test_a_damaged_spec_is_refused(tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(InputError, match="is not the spec of a run"):
         read_spec(path)
+
+
+def test_a_spec_of_another_version_is_said_to_be_one(job_of, scene, tmp_path: Path) -> None:
+    folder = RunFolder.beside(tmp_path / "out.zarr", "abc")
+    folder.path.mkdir(parents=True)
+    folder.spec.write_text(json.dumps({"fingerprint": "abc", "source": [], "noise": {}}))
+    with pytest.raises(InputError, match="written by another version; restore again, with --overwrite"):
+        read_spec(folder.spec)

@@ -83,7 +83,7 @@ def test_the_overview_of_a_small_stack_is_all_of_it():
     data[0, 0, :7] = np.nan
     mask = np.zeros(data.shape, bool)
     mask[1, 1, 1] = True
-    values = overview(open_stack(dataset(data, mask=mask)))
+    (values,) = overview(open_stack(dataset(data, mask=mask)))
     np.testing.assert_array_equal(np.sort(values), np.sort(data[np.isfinite(data) & ~mask]))
 
 
@@ -91,17 +91,33 @@ def test_the_overview_of_a_large_stack_is_a_fair_bounded_sample():
     y, x = np.mgrid[0:900, 0:1100]
     data = np.stack([x + 0.1 * y, 2000 + x + 0.1 * y, 4000 + x + 0.1 * y]).astype("f4")
     stack = open_stack(data)
-    values = overview(stack, max_pixels=50_000)
+    (values,) = overview(stack, max_pixels=50_000)
     assert 40_000 <= values.size <= 50_000
-    np.testing.assert_array_equal(values, overview(stack, max_pixels=50_000))
+    np.testing.assert_array_equal(values, overview(stack, max_pixels=50_000)[0])
     quantiles = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
     np.testing.assert_allclose(
         np.quantile(values, quantiles), np.quantile(data, quantiles), atol=0.03 * np.ptp(data)
     )
 
 
+def test_the_overview_of_channels_is_of_each(monkeypatch: pytest.MonkeyPatch):
+    """Each block is read once, with all channels; one that is masked has no values."""
+    data = RNG.normal(size=(2, 3, 20, 30)).astype("f4")
+    mask = np.zeros(data.shape, bool)
+    mask[:, 1] = True
+    stack = xr.Dataset({"data": (("t", "c", "y", "x"), data), "mask": (("t", "c", "y", "x"), mask)})
+    read = []
+    original = module._usable
+    monkeypatch.setattr(module, "_usable", lambda *block: read.append(block) or original(*block))
+    values = overview(stack)
+    assert len(read) == 2
+    for c in (0, 2):
+        np.testing.assert_array_equal(np.sort(values[c]), np.sort(data[:, c].ravel()))
+    assert values[1].size == 0
+
+
 def test_the_overview_takes_at_least_one_pixel():
-    assert overview(open_stack(np.ones((50, 50))), max_pixels=1).tolist() == [1.0]
+    assert overview(open_stack(np.ones((50, 50))), max_pixels=1)[0].tolist() == [1.0]
     with pytest.raises(InputError, match="max_pixels"):
         overview(open_stack(np.ones((50, 50))), max_pixels=0)
 

@@ -35,8 +35,8 @@ _WINDOWS = 4
 _READ = 2**26
 """Planes of more pixels are not read for an overview, if they have no pyramid."""
 
-_FACTS = ("fingerprint", "created", "algorithm", "config", "channels", "weights", "versions",
-          "device", "threads", "draws", "input")  # fmt: skip
+_FACTS = ("fingerprint", "created", "algorithm", "config", "channels", "noise", "stretch", "weights",
+          "versions", "device", "threads", "draws", "input")  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -113,7 +113,7 @@ def _images(store: ResultStore, folder: RunFolder) -> str:
     views = [("whole", _smallest(store, "image"), None if data is None else _overview(data))]
     if max(image.shape[-2:]) > SMALLEST:
         views.append(("middle", _middle(image), None if data is None else _middle(data)))
-    parts = [] if data is not None else [paragraph("The input is no longer there.")]
+    parts = [] if data is not None else [paragraph("The input cannot be opened any more.")]
     for name, restored, observed in views:
         if restored is None or not np.isfinite(restored).any():
             parts.append(paragraph(f"{name}: nothing has been restored yet, or there is no pyramid yet."))
