@@ -51,6 +51,9 @@ IMAGE_FACTS = (
 # They are cards of the exported file already.
 _NOT_HISTORY = {"wcs_header", "header", "primary_header", "created", "result_format"}
 
+_LISTED = 16
+"""Of so many channels, at most, history says what was measured."""
+
 
 def plain(value: Any) -> Any:
     """Reduce a value to what JSON holds.
@@ -154,7 +157,8 @@ def history_lines(record: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        ``name = value``, nested names joined by dots, values as JSON; without the original header.
+        ``name = value``, nested names and numbers of items joined by dots, values as JSON; without the
+        original header, and of long lists of channels the first 16.
     """
     kept = {key: value for key, value in record.items() if key not in _NOT_HISTORY}
     return [f"blinddps-sci {__version__}", *(f"{name} = {value}" for name, value in _flat(kept))]
@@ -204,6 +208,8 @@ def _seed(record: Mapping[str, Any]) -> int | None:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = dict(enumerate(value[:_LISTED]))
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:

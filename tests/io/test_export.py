@@ -77,6 +77,7 @@ def restore(path: Path, template: xr.Dataset, *, std: float = 2.0, **options: An
             "fingerprint": "0123abcd",
             "config": {"seed": 42, "tile": 256},
             "weights": {"image": "ee" * 32},
+            "channels": [{"noise": {"kind": "gaussian", "sigma": n}} for n in range(20)],
             "uncertainty": {"scale": 1.0, "edge": 0.0, "tail": 2.3, "interval_95": 3.0},
         },
     }
@@ -209,8 +210,10 @@ def test_provenance(sky: tuple[Path, ResultStore], tmp_path: Path) -> None:
         assert header["CREATOR"].startswith("blinddps-sci ")
         assert (header["BDFINGER"], header["BDSEED"], header["BDSTATUS"]) == ("0123abcd", 42, "complete")
         history = "".join(header["HISTORY"])
-        for line in ("fingerprint = 0123abcd", "config.tile = 256", f"weights.image = {'ee' * 32}"):
+        lines = ("fingerprint = 0123abcd", "config.tile = 256", f"weights.image = {'ee' * 32}")
+        for line in (*lines, "channels.0.noise.kind = gaussian", "channels.15.noise.sigma = 15"):
             assert line in history
+        assert "channels.16" not in history
         assert "CRPIX1" not in history
 
 
