@@ -8,7 +8,7 @@ measured once on examples held out from its training and kept in its card as an 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["ErrorTable", "Root", "UncertainPrior", "error_root", "frequencies"]
+__all__ = ["ErrorTable", "Root", "UncertainPrior", "activity", "error_root", "frequencies"]
 
 _ASSUMED_VARIANCE = 0.25
 """Variance of an unknown of which nothing is known, on a domain of [-1, 1]."""
@@ -63,6 +63,10 @@ _STRAYED = 1.5
 noise. Chosen on images held out from training, so that reduced chi-squared is near one."""
 
 
+_SMOOTH, _REACH = 1.5, 5
+"""Deviation of the Gaussian under which `activity` is a mean, and where it ends, pixels."""
+
+
 @dataclass(frozen=True)
 class ErrorTable:
     """Measured variance of a denoiser's error, by noise level.
@@ -78,18 +82,28 @@ class ErrorTable:
         Middles of the bins of the second axis, rising.
     variance : sequence of (sequence of float), (S, N)
         Mean squared error (of one orthonormal Fourier coefficient, or of one pixel); positive.
+    activities : sequence of float, (A,)
+        Values of `activity`, rising, by which an error by frequency grows; empty for one that is the same
+        everywhere.
+    factors : sequence of (sequence of float), (S, A)
+        Deviation of the error there, over what ``variance`` says; positive.
     """
 
     kind: Literal["frequency", "value"]
     sigmas: tuple[float, ...]
     bins: tuple[float, ...]
     variance: tuple[tuple[float, ...], ...]
+    activities: tuple[float, ...] = ()
+    factors: tuple[tuple[float, ...], ...] = ()
 
     def at(self, sigma: float) -> np.ndarray:
         """Return the logarithm of the variance in each bin, (N,), at a noise level between the tabled."""
-        rows = np.log(np.asarray(self.variance))
+        return self._between(self.variance, sigma)
+
+    def _between(self, rows: Sequence[Sequence[float]], sigma: float) -> np.ndarray:
+        """Return the logarithms of rows (S, N) at a noise level, (N,)."""
         where = np.log(np.asarray(self.sigmas))
-        return np.array([np.interp(np.log(sigma), where, column) for column in rows.T])
+        return np.array([np.interp(np.log(sigma), where, column) for column in np.log(np.asarray(rows)).T])
 
     def root(self, estimate: Tensor, sigma: float) -> Root:
         """Return the root of the covariance about an estimate (B, C, H, W) in a chain."""
@@ -106,7 +120,40 @@ class ErrorTable:
             result: Tensor = torch.fft.irfft2(product, s=size)
             return result[..., :height, :width]
 
-        return Root(filtered, filtered)
+        if not self.activities:
+            return Root(filtered, filtered)
+        lively = activity(estimate).clamp(min=self.activities[0]).log()
+        bins = tuple(np.log(self.activities).tolist())
+        local = _interpolated(lively, bins, self._between(self.factors, sigma)).exp()
+        return Root(lambda values: local * filtered(values), lambda values: filtered(local * values))
+
+
+def activity(image: Tensor) -> Tensor:
+    """Return how lively images (..., H, W) are about each pixel: their rms gradient, per pixel.
+
+    Errors of a denoiser are small where an image is flat, and several times larger along its edges. The
+    mean is taken under a Gaussian with a deviation of 1.5 pixels; beyond its borders the image is continued
+    as it is there.
+    """
+    squares = torch.zeros_like(image)
+    for axis in (-2, -1):
+        last = image.narrow(axis, image.shape[axis] - 1, 1)
+        squares += torch.diff(image, dim=axis, append=last).square()
+    for axis in (-2, -1):
+        squares = _smoothed(squares, axis)
+    return squares.sqrt()
+
+
+def _smoothed(values: Tensor, axis: int) -> Tensor:
+    """Return values smoothed along an axis. Sums in a fixed order: a convolution's depends on the batch."""
+    offsets = np.arange(-_REACH, _REACH + 1)
+    weights = np.exp(-0.5 * (offsets / _SMOOTH) ** 2)
+    length = values.shape[axis]
+    places = torch.arange(length, device=values.device)
+    total = torch.zeros_like(values)
+    for offset, weight in zip(offsets.tolist(), (weights / weights.sum()).tolist(), strict=True):
+        total += weight * values.index_select(axis, (places + offset).clamp(0, length - 1))
+    return total
 
 
 def frequencies(height: int, width: int) -> np.ndarray:

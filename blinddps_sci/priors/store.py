@@ -145,11 +145,18 @@ def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:
             tuple(fields["sigmas"]),
             tuple(fields["bins"]),
             tuple(tuple(row) for row in fields["variance"]),
+            tuple(fields.get("activities", ())),
+            tuple(tuple(row) for row in fields.get("factors", ())),
         )
         if table.kind not in ("frequency", "value"):
             raise ValueError(f"its kind is {table.kind!r}")
         if np.shape(table.variance) != (len(table.sigmas), len(table.bins)) or not _positive(table.variance):
             raise ValueError("a positive variance is needed for every level and bin")
+        shape = (len(table.sigmas), len(table.activities)) if table.activities else (0,)
+        if np.shape(table.factors) != shape or not _positive(table.factors) or not _rising(table.activities):
+            raise ValueError(
+                "a positive factor is needed for every level and activity, and these have to rise"
+            )
         if not _positive(table.sigmas) or not all(map(_rising, (table.sigmas, table.bins))):
             raise ValueError("levels, which are positive, and bins have to rise")
     except (KeyError, TypeError, ValueError) as error:

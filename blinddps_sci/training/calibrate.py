@@ -6,6 +6,7 @@ kernel lies from its estimate.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from blinddps_sci.errors import InputError
-from blinddps_sci.priors.error import ErrorTable, frequencies
+from blinddps_sci.priors.error import ErrorTable, activity, frequencies
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training.images import LABELS, held_out_planes, independent
@@ -27,13 +28,17 @@ _SIDE = 128
 _PER_DOMAIN = 12
 _BANDS = np.linspace(0.0, 0.72, 19)
 _VALUES = np.array([-1.5, -0.99, -0.97, -0.93, -0.85, -0.7, -0.5, -0.2, 0.1, 0.4, 0.7, 2.0])
+_ACTIVITIES = np.geomspace(0.003, 0.3, 13)
+_SEEN = 500
+"""Pixels that tell of the error at an activity."""
+
 _KERNELS = 400
 _NEW_SEED = 987_654
 """The kernels and the tilts of training have the seed 1."""
 
 
 def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
-    """Measure the error's spectrum on the images below ``data`` that training passes over.
+    """Measure the error on the images below ``data`` that training passes over, by activity and by frequency.
 
     Raises
     ------
@@ -48,7 +53,9 @@ def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
             labels.append(LABELS.index(domain))
     if not patches:
         raise InputError(f"{data} has no image of {_SIDE} pixels that is held out from training")
-    return _spectrum(denoiser, np.stack(patches)[:, None].astype(np.float32), _BANDS, torch.tensor(labels))
+    return _local_spectrum(
+        denoiser, torch.from_numpy(np.stack(patches)[:, None].astype(np.float32)), torch.tensor(labels)
+    )
 
 
 def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:
@@ -75,6 +82,35 @@ def tilt_error(denoiser: Denoiser, size: int, family: str) -> ErrorTable:
     """Measure the error's spectrum on tilts (2, n, n) simulated anew, of a family of `random_tilts`."""
     tilts = random_tilts(_KERNELS, size, _NEW_SEED, family)
     return _spectrum(denoiser, tilts, np.linspace(0.0, 0.72, size // 2 + 1), None)
+
+
+def _local_spectrum(denoiser: Denoiser, clean: Tensor, labels: Tensor) -> ErrorTable:
+    """Measure how the error on clean images (N, 1, n, n) grows with `activity`, and the rest's spectrum."""
+    bands = np.digitize(frequencies(*clean.shape[-2:]), _BANDS) - 1
+    powers, factors = [], []
+    for sigma in _SIGMAS:
+        error, estimate = _errors_and_estimates(denoiser, clean, float(sigma), labels)
+        lively = np.log(activity(estimate).numpy().clip(_ACTIVITIES[0]))
+        growth = _growth(lively, error.numpy())
+        even = error.numpy() / np.exp(np.interp(lively, np.log(_ACTIVITIES), np.log(growth)))
+        power = (np.abs(np.fft.rfft2(even, norm="ortho")) ** 2).mean(axis=(0, 1))
+        powers.append([float(power[bands == band].mean()) for band in range(len(_BANDS) - 1)])
+        factors.append(tuple(growth.tolist()))
+    return replace(
+        _table("frequency", _BANDS, powers), activities=tuple(_ACTIVITIES.tolist()), factors=tuple(factors)
+    )
+
+
+def _growth(lively: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return the rms of the error at each of `_ACTIVITIES`, over that of all; too few pixels borrow."""
+    nearest = np.rint(np.interp(lively, np.log(_ACTIVITIES), np.arange(len(_ACTIVITIES)))).astype(int).ravel()
+    pixels = np.bincount(nearest, minlength=len(_ACTIVITIES))
+    squares = np.bincount(nearest, weights=error.ravel() ** 2, minlength=len(_ACTIVITIES))
+    known = pixels >= min(_SEEN, pixels.max())
+    mean = np.log(np.maximum(squares[known] / pixels[known], 1e-12))
+    places = np.arange(len(_ACTIVITIES))
+    overall = max(float((error**2).mean()), 1e-12)
+    return np.asarray(np.exp(0.5 * np.interp(places, places[known], mean)) / overall**0.5)
 
 
 def _spectrum(denoiser: Denoiser, clean: np.ndarray, edges: np.ndarray, labels: Tensor | None) -> ErrorTable:

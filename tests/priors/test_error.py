@@ -16,6 +16,7 @@ from blinddps_sci.priors.error import (
     ErrorTable,
     Root,
     UncertainPrior,
+    activity,
     error_root,
     frequencies,
 )
@@ -32,6 +33,9 @@ SPECTRUM = ErrorTable(
     SIGMAS,
     BINS,
     ((1e-5, 5e-5, 9e-5, 1e-4), (1e-4, 1e-3, 5e-3, 1e-2), (0.02, 0.1, 0.3, 0.5)),
+)
+LOCAL = replace(
+    SPECTRUM, activities=(0.01, 0.1, 1.0), factors=((0.5, 1.0, 2.0), (0.4, 1.0, 3.0), (0.8, 1.0, 1.2))
 )
 BY_VALUE = ErrorTable(
     "value",
@@ -73,6 +77,7 @@ def test_the_adjoint_of_every_root_is_its_transpose(shape: tuple[int, ...], sigm
     roots = {
         "frequency": SPECTRUM.root(estimate, sigma),
         "value": BY_VALUE.root(estimate, sigma),
+        "local": LOCAL.root(estimate, sigma),
         "gaussian": gaussian(int(np.prod(shape))).error_root(estimate, sigma),
         "stationary": field_prior(*shape[1:]).error_root(estimate, sigma),
         "unknown": error_root(UniformPrior(), estimate, sigma),
@@ -80,7 +85,7 @@ def test_the_adjoint_of_every_root_is_its_transpose(shape: tuple[int, ...], sigm
     for name, root in roots.items():
         matrix = dense(root, shape)
         torch.testing.assert_close(dense_adjoint(root, shape), matrix.T, msg=name)
-        if name != "gaussian":
+        if name not in ("gaussian", "local"):
             torch.testing.assert_close(matrix, matrix.T, msg=name)
 
 
@@ -115,6 +120,30 @@ def test_between_two_levels_the_variance_is_their_geometric_mean(table: ErrorTab
     np.testing.assert_allclose(np.exp(table.at(50.0)), rows[-1])
 
 
+def test_activity_is_the_gradient_and_fades_around_edges() -> None:
+    ramp = 0.3 * torch.arange(20.0)[:, None] + 0.4 * torch.arange(24.0)
+    torch.testing.assert_close(activity(ramp)[5:12, 5:16], torch.full((7, 11), 0.5))
+    step = torch.zeros(16, 40)
+    step[:, 20:] = 1.0
+    found = activity(step)[8]
+    assert found[19] == found.max()
+    assert (found[:10] == 0).all()
+    assert found[16] > 0.1 * found[19]
+    assert (activity(torch.ones(1, 1)) == 0).all()
+    pair = draw(2, 1, 9, 7)
+    assert torch.equal(activity(pair)[1:], activity(pair[1:]))
+
+
+def test_a_local_error_is_larger_where_the_estimate_is_lively() -> None:
+    estimate = torch.zeros(1, 1, 32, 64, dtype=torch.float64)
+    estimate[..., 32:] = 0.1 * torch.arange(32.0, dtype=torch.float64)  # an activity of 0.1
+    noise = draw(4000, 1, 32, 64)
+    local, alike = (table.root(estimate, 0.1).apply(noise).std(dim=0)[0] for table in (LOCAL, SPECTRUM))
+    ratio = local / alike
+    torch.testing.assert_close(ratio[:, 40:58], torch.ones(32, 18, dtype=torch.float64))
+    torch.testing.assert_close(ratio[:, :20], torch.full((32, 20), 0.4, dtype=torch.float64))
+
+
 def test_frequencies_are_lengths_of_wave_vectors() -> None:
     found = frequencies(4, 6)
     assert found.shape == (4, 4)
@@ -123,7 +152,7 @@ def test_frequencies_are_lengths_of_wave_vectors() -> None:
 
 
 def test_a_root_keeps_the_precision_and_the_shape_of_its_estimate() -> None:
-    for table in (SPECTRUM, BY_VALUE):
+    for table in (SPECTRUM, LOCAL, BY_VALUE):
         estimate = draw(2, 3, 11, 8).float()
         found = table.root(estimate, 0.2).apply(estimate)
         assert (found.dtype, found.shape) == (torch.float32, estimate.shape)
@@ -189,7 +218,7 @@ def card(make_net) -> tuple[EDMDenoiser, PriorCard]:
     return EDMDenoiser(net), made
 
 
-@pytest.mark.parametrize("table", [SPECTRUM, BY_VALUE])
+@pytest.mark.parametrize("table", [SPECTRUM, LOCAL, BY_VALUE])
 def test_a_table_survives_the_card(card, table: ErrorTable, tmp_path: Path) -> None:
     denoiser, made = card
     save_denoiser(tmp_path / "net.safetensors", denoiser, replace(made, error=asdict(table)))

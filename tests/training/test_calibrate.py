@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,29 @@ def test_the_error_of_an_image_network_is_a_spectrum(few, tmp_path: Path) -> Non
     write(tmp_path / "micro", kept=True)
     table = image_error(Shrinking(1.0), tmp_path)
     assert_sound(table, "frequency")
+    np.testing.assert_allclose(table.factors, 1, rtol=0.2)  # it errs everywhere alike
     for sigma, row in zip(table.sigmas, table.variance, strict=True):
         # of the lowest bands and of the corner a dozen coefficients, of the others hundreds
         np.testing.assert_allclose(row, sigma**2, rtol=0.8)
         np.testing.assert_allclose(row[3:-1], sigma**2, rtol=0.2)
+
+
+def test_where_an_image_is_lively_the_error_is_larger(few) -> None:
+    """Half of the image is flat, half of it is a grating, and what answers it shifted errs there alone."""
+
+    class Late(Shrinking):
+        def forward(self, x: Tensor, sigma: Tensor, label: Tensor | None = None) -> Tensor:
+            return 0.01 * x + 0.99 * torch.roll(clean, 1, dims=-1)
+
+    clean = torch.zeros(1, 1, 128, 128)
+    clean[..., 64:] = 0.1 * torch.sin(torch.arange(64) * 0.9)
+    table = calibrate._local_spectrum(Late(1.0), clean, torch.zeros(1))
+    for row in table.factors:
+        assert row[-1] > 5 * row[0]
+        assert all(low <= high * 1.1 for low, high in pairwise(row))
+    root = table.root(clean, 0.05)
+    drawn = root.apply(torch.randn(200, 1, 128, 128)).std(dim=0)[0]
+    assert drawn[:, 80:120].mean() > 5 * drawn[:, 8:48].mean()
 
 
 def test_an_image_network_is_measured_on_what_was_kept_from_it(few, tmp_path: Path) -> None:
@@ -96,9 +116,9 @@ def test_of_each_domain_a_few_images_are_taken(few, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(calibrate, "held_out_planes", lambda data: iter(made))
     denoiser = Shrinking(1.0)
     measured = []
-    monkeypatch.setattr(calibrate, "_spectrum", lambda *given: measured.append(given))
+    monkeypatch.setattr(calibrate, "_local_spectrum", lambda *given: measured.append(given))
     image_error(denoiser, tmp_path)
-    ((_, patches, _, told),) = measured
+    ((_, patches, told),) = measured
     assert told.tolist() == [0, 0, 2]
     np.testing.assert_allclose(patches.mean(axis=(1, 2, 3)), np.array([0, 4, 3]) / 6 - 1, atol=1e-6)
 
