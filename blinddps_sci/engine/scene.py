@@ -13,7 +13,9 @@ from blinddps_sci.engine.job import Job
 from blinddps_sci.io import Window, read_window
 from blinddps_sci.likelihoods.base import Likelihood
 from blinddps_sci.operators.blur import FieldBlur, NodeWindow
+from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
+from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.sampling.dps import Dps
 from blinddps_sci.sampling.noise import Site, Stream
 from blinddps_sci.sampling.sample import Sampler
@@ -51,6 +53,9 @@ _KERNEL_NOISE = (1.0, 0.02)
 _DETAIL = 0.3
 """Detail of the images about which the split sampler linearises: with less the kernels come out too
 narrow, with more too wide, the more so the larger the image; chosen on images held out from training."""
+
+_LOCAL_DETAIL = 0.1
+"""The same, where the prior knows that its error is small where an image is flat."""
 
 _FIRST_WIDTH = 0.1
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
@@ -163,9 +168,14 @@ def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unk
         clamp=HEADROOM,
         start=first_image(job, unit, _unmasked(window)),
         noise_range=_IMAGE_NOISE,
-        detail=_DETAIL,
+        detail=_detail(job.image_prior),
         sites=(Site(canvas.y0, canvas.x0),),
     )
+
+
+def _detail(prior: Prior) -> float:
+    local = isinstance(prior, Denoiser) and prior.error is not None and prior.error.activities
+    return _LOCAL_DETAIL if local else _DETAIL
 
 
 def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:

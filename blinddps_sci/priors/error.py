@@ -59,8 +59,9 @@ def error_root(prior: object, estimate: Tensor, sigma: float) -> Root:
 
 
 _STRAYED = 1.5
-"""Factor by which a chain's variance exceeds the measured one: its states are not exactly an example plus
-noise. Chosen on images held out from training, so that reduced chi-squared is near one."""
+"""Factor by which a chain's variance exceeds a measured one that is alike everywhere: its states are not
+exactly an example plus noise. Chosen on images held out from training, so that reduced chi-squared is near
+one; where the variance is known to grow with the activity, it is near one without."""
 
 
 _SMOOTH, _REACH = 1.5, 5
@@ -107,7 +108,7 @@ class ErrorTable:
 
     def root(self, estimate: Tensor, sigma: float) -> Root:
         """Return the root of the covariance about an estimate (B, C, H, W) in a chain."""
-        strayed = math.sqrt(_STRAYED)
+        strayed = 1.0 if self.activities else math.sqrt(_STRAYED)
         if self.kind == "value":
             return _scaling(strayed * _interpolated(estimate, self.bins, self.at(sigma)).mul(0.5).exp())
         height, width = estimate.shape[-2:]

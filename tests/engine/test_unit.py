@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -19,6 +20,7 @@ from blinddps_sci.engine.scene import read_scene
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import InputError
 from blinddps_sci.operators.stretch import AsinhStretch
+from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.sampling.posterior import Posterior
 
 # By rounding, conjugate gradients of a joint problem may end two iterations apart.
@@ -302,3 +304,15 @@ def test_chains_that_are_not_finite_give_no_estimate(job_of, scene, monkeypatch:
     monkeypatch.setattr(engine_unit, "sample", spoiled)
     with pytest.raises(InputError, match="left the finite numbers"):
         run_unit(job_of(scene(48, 48), chains=2), 0)
+
+
+def test_a_prior_that_knows_where_it_errs_asks_for_less_detail(job_of, scene) -> None:
+    """One that takes its error to be alike everywhere needs more: the flat parts have too much of it."""
+    job = job_of(scene(40, 40))
+    net = copy.copy(job.image_prior)
+    details = []
+    for activities in ((), (0.01, 0.1)):
+        factors = ((1.0,) * len(activities),) * 2 if activities else ()
+        net.error = ErrorTable("frequency", (0.1, 1.0), (0.0, 0.5), ((1e-3, 1e-3),) * 2, activities, factors)
+        details.append(read_scene(replace(job, image_prior=net), 0).image.detail)
+    assert details[0] > details[1] > 0
