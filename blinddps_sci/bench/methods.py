@@ -280,7 +280,12 @@ def published(
 def engine_settings() -> dict[str, Any]:
     """Return the number of the algorithm and the digests of the shipped networks of images and kernels.
 
-    Rows of a file that were made with others are not gone on from.
+    Rows of a file that were made with others, or with other errors of them, are not gone on from.
     """
-    digests = {role: load_prior("shipped", role)[1].sha256 for role in ("image", "kernel")}
+    digests = {}
+    for role in ("image", "kernel"):
+        network, card = load_prior("shipped", role)
+        digests[role] = card.sha256
+        if network.error is not None:
+            digests[f"error of {role}"] = network.error.digest
     return {"algorithm": ALGORITHM, "networks": digests}

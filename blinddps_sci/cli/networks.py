@@ -35,7 +35,7 @@ def add_networks(add: Add) -> None:
     convert.add_argument("--licence", default="not stated")
     convert.add_argument("--overwrite", action="store_true")
 
-    priors = add("priors", _priors, "List the shipped priors, show one, or measure what is usual for one.")
+    priors = add("priors", _priors, "List the shipped priors, show one, or measure how wrong one is.")
     priors.add_argument("action", nargs="?", choices=("list", "show", "measure"), default="list")
     priors.add_argument("name", nargs="?", help="of a shipped prior, or a file of weights")
     priors.add_argument(
@@ -67,19 +67,20 @@ def _priors(action: str, name: str | None, data: Path | None) -> None:
 
 
 def _measured(name: str, data: Path) -> str:
-    """Measure what is usual for an image network, write it beside its weights, and say what it is."""
+    """Measure the error of an image network and what is usual for it, and write both beside its weights."""
     from dataclasses import asdict
 
     from blinddps_sci.priors.card import write_notes
     from blinddps_sci.priors.registry import find, load_prior
+    from blinddps_sci.training.calibrate import image_error
     from blinddps_sci.training.novelty import image_novelty
 
     denoiser, card = load_prior(name, "image")
-    table = image_novelty(denoiser, data)
+    table, error = image_novelty(denoiser, data), image_error(denoiser, data)
     lines = [
         f"{label or 'all images'}: limit {usual.limit:.2f} times the usual error, of {usual.images} images; "
         f"{usual.false_alarms:.1%} of as many others are above"
         for label, usual in table.labels.items()
     ]
-    written = write_notes(card, find(name, "image")[0], novelty=asdict(table))
+    written = write_notes(card, find(name, "image")[0], novelty=asdict(table), error=asdict(error))
     return "\n".join([*lines, f"written: {written}"])

@@ -29,6 +29,7 @@ from blinddps_sci.engine.tilts import TiltModel
 from blinddps_sci.engine.uncertainty import Uncertainty
 from blinddps_sci.errors import ConfigError
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "prepare"]
@@ -178,6 +179,11 @@ class Job:
             "input": self.dataset.attrs.get("identity", {}),
             "channels": [channel.as_dict for channel in self.channels],
             "weights": dict(self.weights),
+            "errors": [
+                prior.error.digest
+                for prior in (self.image_prior, self.kernel_prior)
+                if isinstance(prior, Denoiser) and prior.error is not None
+            ],
             "uncertainty": self.uncertainty.as_dict,
         }
 

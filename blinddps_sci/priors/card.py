@@ -18,7 +18,7 @@ __all__ = ["NOTES", "Parameterisation", "PriorCard", "notes_beside", "with_notes
 
 Parameterisation = Literal["edm", "vp"]
 
-NOTES = ("intended", "limits", "failures", "training", "novelty", "uncertainty")
+NOTES = ("intended", "limits", "failures", "training", "error", "novelty", "uncertainty")
 """Fields of a card that notes may give; those of `training` are added to what is there."""
 
 

@@ -7,9 +7,11 @@ measured once on examples held out from its training and kept in its card as an 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
 
@@ -100,6 +102,11 @@ class ErrorTable:
     def at(self, sigma: float) -> np.ndarray:
         """Return the logarithm of the variance in each bin, (N,), at a noise level between the tabled."""
         return self._between(self.variance, sigma)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the table, which decides what is drawn as the weights do."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
     def _between(self, rows: Sequence[Sequence[float]], sigma: float) -> np.ndarray:
         """Return the logarithms of rows (S, N) at a noise level, (N,)."""

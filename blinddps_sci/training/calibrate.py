@@ -53,9 +53,8 @@ def image_error(denoiser: Denoiser, data: Path) -> ErrorTable:
             labels.append(LABELS.index(domain))
     if not patches:
         raise InputError(f"{data} has no image of {_SIDE} pixels that is held out from training")
-    return _local_spectrum(
-        denoiser, torch.from_numpy(np.stack(patches)[:, None].astype(np.float32)), torch.tensor(labels)
-    )
+    clean = torch.from_numpy(np.stack(patches)[:, None].astype(np.float32))
+    return _local_spectrum(denoiser, clean, torch.tensor(labels) if denoiser.labels else None)
 
 
 def kernel_error(denoiser: Denoiser, size: int) -> ErrorTable:
@@ -84,7 +83,7 @@ def tilt_error(denoiser: Denoiser, size: int, family: str) -> ErrorTable:
     return _spectrum(denoiser, tilts, np.linspace(0.0, 0.72, size // 2 + 1), None)
 
 
-def _local_spectrum(denoiser: Denoiser, clean: Tensor, labels: Tensor) -> ErrorTable:
+def _local_spectrum(denoiser: Denoiser, clean: Tensor, labels: Tensor | None) -> ErrorTable:
     """Measure how the error on clean images (N, 1, n, n) grows with `activity`, and the rest's spectrum."""
     bands = np.digitize(frequencies(*clean.shape[-2:]), _BANDS) - 1
     powers, factors = [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from blinddps_sci.engine.networks import choose_device
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import ConfigError, InputError, PriorError
 from blinddps_sci.io import open_stack
+from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.priors.registry import load_prior
 from blinddps_sci.priors.store import load_denoiser, save_denoiser
 from blinddps_sci.priors.uninformative import IndependentGaussianPrior, UniformPrior
@@ -218,6 +220,17 @@ def test_the_fingerprint_knows_the_psf_that_was_given(job_of, scene, tmp_path: P
         np.save(file, np.exp(-(np.arange(-4, 5) ** 2) / width) * np.ones((9, 1)))
         fingerprints.append(job_of(scene(32, 32), psf_file=str(file)).fingerprint)
     assert fingerprints[0] != fingerprints[1]
+
+
+def test_the_fingerprint_knows_the_error_that_was_measured(job_of, scene) -> None:
+    """Notes beside the weights may bring another one."""
+    made = job_of(scene(32, 32))
+    prints = []
+    for value in (1e-3, 2e-3):
+        network = copy.copy(made.image_prior)
+        network.error = ErrorTable("frequency", (0.1,), (0.0, 0.5), ((value, value),))
+        prints.append(replace(made, image_prior=network).fingerprint)
+    assert len({made.fingerprint, *prints}) == 3
 
 
 def test_a_file_is_known_by_its_content_and_not_by_its_folder(small, scene, tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from blinddps_sci import cli
 from blinddps_sci.errors import OutputError, PriorError
 from blinddps_sci.priors.card import PriorCard, notes_beside, write_notes
 from blinddps_sci.priors.card_text import describe_card
@@ -15,6 +18,7 @@ from blinddps_sci.priors.novelty import UNTOLD
 from blinddps_sci.priors.registry import SHIPPED, find, load_prior, shipped
 from blinddps_sci.priors.store import load_denoiser, read_card, save_denoiser
 from blinddps_sci.priors.wrap import EDMDenoiser
+from blinddps_sci.training import calibrate, novelty
 
 NOVELTY = {"labels": {UNTOLD: {"error": [0.1, 0.2, 0.3], "limit": 4.0, "false_alarms": 0.05, "images": 20}}}
 
@@ -25,6 +29,24 @@ def weights(make_net, tmp_path: Path) -> Path:
     card = PriorCard("image", net.config.as_dict(), "edm", 8, training={"steps": 3})
     save_denoiser(tmp_path / "net.safetensors", EDMDenoiser(net), card)
     return tmp_path / "net.safetensors"
+
+
+def test_error_and_novelty_are_measured_beside_the_weights(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [("micro", gaussian_filter(rng.random((140, 150)), 2)) for _ in range(4)]
+    for module in (calibrate, novelty):
+        monkeypatch.setattr(module, "held_out_planes", lambda data: iter(pictures))
+    monkeypatch.setattr(novelty, "_WINDOWS", 24)
+    before = weights.read_bytes()
+    assert cli.main(["priors", "measure", str(weights), "--data", str(weights.parent)]) == 0
+    assert "images: limit" in capsys.readouterr().out
+    assert weights.read_bytes() == before
+    denoiser, card = load_denoiser(weights)
+    assert denoiser.error is not None
+    assert len(denoiser.error.factors[0]) == len(denoiser.error.activities) > 0
+    assert card.novelty is not None
 
 
 def test_notes_are_read_with_the_card_and_do_not_touch_the_weights(weights: Path) -> None:

@@ -16,12 +16,14 @@ from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.simulate import random_kernels
 from blinddps_sci.training import calibrate
 from blinddps_sci.training.calibrate import image_error, kernel_error
-from blinddps_sci.training.images import held_out
+from blinddps_sci.training.images import LABELS, held_out
 from blinddps_sci.training.kernels import amplitudes
 
 
 class Shrinking(nn.Module):
     """Return a share of the noisy input: its error is ``(gain - 1) x0 + gain sigma noise``."""
+
+    labels = LABELS
 
     def __init__(self, gain: float) -> None:
         super().__init__()
