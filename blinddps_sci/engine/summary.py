@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,12 @@ def describe_job(job: Job) -> str:
 
 
 def _channels(channels: Sequence[Channel]) -> Iterator[str]:
-    """Yield range and noise of all channels, or of each if they differ."""
-    alike = len(set(channels)) == 1
-    for number, channel in enumerate(channels[:1] if alike else channels):
-        of = "" if alike else f" of channel {number}"
+    """Yield range and noise of all channels or, if they differ, of each from which on they are others."""
+    first = 0
+    for channel, same in groupby(channels):
+        count = len(list(same))
+        of = "" if count == len(channels) else f" of channel {first}"
+        first += count
         yield f"stretch{of}: {channel.stretch}"
         yield f"noise{of}: {_noise(channel.noise)}"
 

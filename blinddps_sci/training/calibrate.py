@@ -85,15 +85,13 @@ def tilt_error(denoiser: Denoiser, size: int, family: str) -> ErrorTable:
 
 def _local_spectrum(denoiser: Denoiser, clean: Tensor, labels: Tensor | None) -> ErrorTable:
     """Measure how the error on clean images (N, 1, n, n) grows with `activity`, and the rest's spectrum."""
-    bands = np.digitize(frequencies(*clean.shape[-2:]), _BANDS) - 1
     powers, factors = [], []
     for sigma in _SIGMAS:
         error, estimate = _errors_and_estimates(denoiser, clean, float(sigma), labels)
         lively = np.log(activity(estimate).numpy().clip(_ACTIVITIES[0]))
         growth = _growth(lively, error.numpy())
         even = error.numpy() / np.exp(np.interp(lively, np.log(_ACTIVITIES), np.log(growth)))
-        power = (np.abs(np.fft.rfft2(even, norm="ortho")) ** 2).mean(axis=(0, 1))
-        powers.append([float(power[bands == band].mean()) for band in range(len(_BANDS) - 1)])
+        powers.append(_by_band(even, _BANDS))
         factors.append(tuple(growth.tolist()))
     return replace(
         _table("frequency", _BANDS, powers), activities=tuple(_ACTIVITIES.tolist()), factors=tuple(factors)
@@ -114,13 +112,15 @@ def _growth(lively: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def _spectrum(denoiser: Denoiser, clean: np.ndarray, edges: np.ndarray, labels: Tensor | None) -> ErrorTable:
     """Measure the power of the error on clean examples (N, C, n, n) between the edges of frequency bands."""
-    bands = np.digitize(frequencies(*clean.shape[-2:]), edges) - 1
-    rows = []
-    for sigma in _SIGMAS:
-        error = _errors(denoiser, torch.from_numpy(clean), float(sigma), labels)
-        power = (torch.fft.rfft2(error, norm="ortho").abs() ** 2).mean(dim=(0, 1)).numpy()
-        rows.append([float(power[bands == band].mean()) for band in range(len(edges) - 1)])
-    return _table("frequency", edges, rows)
+    errors = (_errors(denoiser, torch.from_numpy(clean), float(sigma), labels) for sigma in _SIGMAS)
+    return _table("frequency", edges, [_by_band(error.numpy(), edges) for error in errors])
+
+
+def _by_band(error: np.ndarray, edges: np.ndarray) -> list[float]:
+    """Return the mean power of an error (N, C, n, n) between the edges of frequency bands."""
+    bands = np.digitize(frequencies(*error.shape[-2:]), edges) - 1
+    power = (np.abs(np.fft.rfft2(error, norm="ortho")) ** 2).mean(axis=(0, 1))
+    return [float(power[bands == band].mean()) for band in range(len(edges) - 1)]
 
 
 def _table(kind: str, edges: np.ndarray, rows: list[list[float]]) -> ErrorTable:

@@ -111,6 +111,8 @@ def test_channels_that_differ_are_described_each(job_of, scene) -> None:
     text = describe_job(job_of(dyes(data, 2 * data)))
     assert "stretch of channel 1: LinearStretch" in text
     assert "noise of channel 0: gaussian with sigma" in text
+    borrowed = describe_job(job_of(dyes(data, data, 2 * data, 2 * data)))
+    assert [n for n in range(4) if f"noise of channel {n}" in borrowed] == [0, 2]
 
 
 def test_planes_without_a_usable_pixel_are_passed_over(job_of, scene) -> None:
