@@ -125,7 +125,7 @@ class DrawnBlind:
             network,
             (1, self.size, self.size),
             amplitude,
-            start=amplitude.inverse(round_kernel(self.size)),
+            start=amplitude.inverse(round_kernel(self.size, 0.2355 * self.size)),
             noise_range=(1.0, _LAST_NOISE),
         )
         joint = {"image": replace(image, detail=0.3), "kernel": kernel}

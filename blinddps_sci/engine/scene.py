@@ -25,6 +25,7 @@ from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Tile, Unit
 
 __all__ = [
+    "BLIND_NOISE",
     "HEADROOM",
     "Scene",
     "canvas_prior",
@@ -50,6 +51,9 @@ _IMAGE_NOISE = (1.0, 0.02)
 _KERNEL_NOISE = (1.0, 0.02)
 """First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
 
+BLIND_NOISE = (4.0, 0.02)
+"""Those of an image whose kernels are sought: with less at first, it keeps what the widest have made of it."""
+
 _DETAIL = 0.3
 """Detail of the images about which the split sampler linearises: with less the kernels come out too
 narrow, with more too wide, the more so the larger the image; chosen on images held out from training."""
@@ -57,9 +61,12 @@ narrow, with more too wide, the more so the larger the image; chosen on images h
 _LOCAL_DETAIL = 0.1
 """The same, where the prior knows that its error is small where an image is flat."""
 
-_FIRST_WIDTH = 0.1
+_FIRST_WIDTH = 0.33
+"""Full width at half maximum of the first kernel, as a share of its side: chains that begin with a narrower
+do not find the widest kernels, with a wider one the narrowest; chosen on images held out from training."""
+
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
-"""Standard deviation of the first kernel, as a share of its side."""
+"""Full width at half maximum of a Gaussian, in standard deviations."""
 
 _SLICES = 65536
 """Every frame and slice has noise of its own; more slices than a stack can have."""
@@ -190,7 +197,7 @@ def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
         PlanewisePrior(job.kernel_prior),
         (len(nodes), size, size),
         physical=physical,
-        start=physical.inverse(round_kernel(size).to(job.device)),
+        start=physical.inverse(round_kernel(size, _FIRST_WIDTH * size).to(job.device)),
         noise_range=_KERNEL_NOISE,
         sites=tuple(Site(tile.index[0] * _NODE_PITCH, tile.index[1] * _NODE_PITCH) for tile in nodes),
     )
@@ -222,19 +229,18 @@ def first_image(job: Job, unit: Unit, data: np.ndarray) -> Tensor:
     return guess.clamp(*HEADROOM)[None, None].to(job.device)
 
 
-def round_kernel(size: int, width: float = math.inf) -> Tensor:
-    """Return a Gaussian kernel (1, 1, K, K), where the chains begin: broad, or as wide as asked for.
+def round_kernel(size: int, width: float) -> Tensor:
+    """Return a Gaussian kernel (1, 1, K, K), where the chains begin.
 
     Parameters
     ----------
     size : int
         K.
     width : float
-        Full width at half maximum, pixels; it is cut off at that of the broad kernel.
+        Full width at half maximum, pixels.
     """
     offsets = torch.arange(size) - size // 2
-    deviation = min(_FIRST_WIDTH * size, width / _FULL_WIDTH)
-    line = torch.exp(-0.5 * (offsets / deviation) ** 2)
+    line = torch.exp(-0.5 * (offsets * _FULL_WIDTH / width) ** 2)
     return (line[:, None] * line)[None, None] / line.sum() ** 2
 
 
