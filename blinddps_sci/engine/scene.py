@@ -52,7 +52,7 @@ _KERNEL_NOISE = (1.0, 0.02)
 """First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
 
 BLIND_NOISE = (4.0, 0.02)
-"""Those of an image whose kernels are sought: with less at first, it keeps what the widest have made of it."""
+"""Those of an image whose kernels are sought: with less at first, it keeps what the widest made of it."""
 
 _DETAIL = 0.3
 """Detail of the images about which the split sampler linearises: with less the kernels come out too
