@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Tile, Unit
 
 __all__ = [
-    "BLIND_NOISE",
     "HEADROOM",
     "Scene",
+    "blind_image",
     "canvas_prior",
     "chain_sampler",
     "first_image",
@@ -51,7 +51,7 @@ _IMAGE_NOISE = (1.0, 0.02)
 _KERNEL_NOISE = (1.0, 0.02)
 """First and last noise of the split sampler on the networks' domains (``docs/method.md``)."""
 
-BLIND_NOISE = (4.0, 0.02)
+_BLIND_NOISE = (4.0, 0.02)
 """Those of an image whose kernels are sought: with less at first, it keeps what the widest made of it."""
 
 _DETAIL = 0.3
@@ -61,9 +61,12 @@ narrow, with more too wide, the more so the larger the image; chosen on images h
 _LOCAL_DETAIL = 0.1
 """The same, where the prior knows that its error is small where an image is flat."""
 
-_FIRST_WIDTH = 0.33
+_WIDE, _NARROW = 0.33, 0.2355
 """Full width at half maximum of the first kernel, as a share of its side: chains that begin with a narrower
 do not find the widest kernels, with a wider one the narrowest; chosen on images held out from training."""
+
+_ENOUGH = 24
+"""Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
 
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
@@ -180,6 +183,15 @@ def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unk
     )
 
 
+def blind_image(job: Job, image: Unknown) -> Unknown:
+    """Return an image as the split sampler begins with where the kernels are sought, too."""
+    return replace(image, noise_range=_BLIND_NOISE) if _searches_widely(job) else image
+
+
+def _searches_widely(job: Job) -> bool:
+    return job.config.sampler == "split" and job.config.steps >= _ENOUGH
+
+
 def _detail(prior: Prior) -> float:
     local = isinstance(prior, Denoiser) and prior.error is not None and prior.error.activities
     return _LOCAL_DETAIL if local else _DETAIL
@@ -193,11 +205,12 @@ def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
         centred=dps, mixing=None if mixing is None else mixing.to(job.device), power=job.kernel_power
     )
     size = job.config.psf_size
+    width = _WIDE if _searches_widely(job) else _NARROW
     return Unknown(
         PlanewisePrior(job.kernel_prior),
         (len(nodes), size, size),
         physical=physical,
-        start=physical.inverse(round_kernel(size, _FIRST_WIDTH * size).to(job.device)),
+        start=physical.inverse(round_kernel(size, width * size).to(job.device)),
         noise_range=_KERNEL_NOISE,
         sites=tuple(Site(tile.index[0] * _NODE_PITCH, tile.index[1] * _NODE_PITCH) for tile in nodes),
     )
