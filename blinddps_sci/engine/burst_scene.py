@@ -16,6 +16,7 @@ from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.refinement import grouped, members, representatives
 from blinddps_sci.engine.registration import Registration, filled, register, register_patches
 from blinddps_sci.engine.scene import (
+    BROADEST,
     HEADROOM,
     canvas_prior,
     first_image,
@@ -53,9 +54,6 @@ _SHIFT_NOISE = 0.3
 
 _NARROWEST = 2.0
 """Least full width at half maximum of the kernels with which a chain begins, pixels."""
-
-_BROADEST = 0.2355
-"""The largest, as a share of the kernels' side."""
 
 _PITCH = 256
 """Distance at which the noise of neighbouring nodes is drawn: the side of the largest kernel."""
@@ -226,7 +224,7 @@ def _kernel(job: Job, scene: BurstScene, grid: tuple[int, int]) -> Unknown:
         PlanewisePrior(job.kernel_prior),
         (len(scene.used) * len(places), size, size),
         physical=physical,
-        start=physical.inverse(round_kernel(size, min(scene.blur, _BROADEST * size)).to(job.device)),
+        start=physical.inverse(round_kernel(size, min(scene.blur, BROADEST * size)).to(job.device)),
         sites=tuple(
             Site(y * _PITCH, x * _PITCH, component=int(frame)) for frame in scene.used for y, x in places
         ),

@@ -25,6 +25,7 @@ from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Tile, Unit
 
 __all__ = [
+    "BROADEST",
     "HEADROOM",
     "Scene",
     "blind_image",
@@ -61,12 +62,13 @@ narrow, with more too wide, the more so the larger the image; chosen on images h
 _LOCAL_DETAIL = 0.1
 """The same, where the prior knows that its error is small where an image is flat."""
 
-_WIDE, _NARROW = 0.33, 0.2355
-"""Full width at half maximum of the first kernel, as a share of its side: chains that begin with a narrower
-do not find the widest kernels, with a wider one the narrowest; chosen on images held out from training."""
+BROADEST = 0.2355
+"""Full width at half maximum of the first kernel, as a share of its side, from which a few steps lead to the
+narrowest."""
 
-_ENOUGH = 24
-"""Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
+_WIDE, _ENOUGH = 0.33, 24
+"""The same from which chains find the widest kernels, too, and the least steps that lead from it to the
+narrowest; chosen on images held out from training."""
 
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
@@ -205,7 +207,7 @@ def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
         centred=dps, mixing=None if mixing is None else mixing.to(job.device), power=job.kernel_power
     )
     size = job.config.psf_size
-    width = _WIDE if _searches_widely(job) else _NARROW
+    width = _WIDE if _searches_widely(job) else BROADEST
     return Unknown(
         PlanewisePrior(job.kernel_prior),
         (len(nodes), size, size),

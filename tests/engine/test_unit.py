@@ -16,9 +16,10 @@ import blinddps_sci.engine.unit as engine_unit
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.scene import read_scene
+from blinddps_sci.engine.scene import blind_image, read_scene
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import InputError
+from blinddps_sci.metrics import kernel_width
 from blinddps_sci.operators.stretch import AsinhStretch
 from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.sampling.posterior import Posterior
@@ -316,3 +317,18 @@ def test_a_prior_that_knows_where_it_errs_asks_for_less_detail(job_of, scene) ->
         net.error = ErrorTable("frequency", (0.1, 1.0), (0.0, 0.5), ((1e-3, 1e-3),) * 2, activities, factors)
         details.append(read_scene(replace(job, image_prior=net), 0).image.detail)
     assert details[0] > details[1] > 0
+
+
+def test_chains_begin_wide_where_their_steps_suffice_to_narrow(job_of, scene) -> None:
+    widths, noises = {}, {}
+    for sampler, steps in (("split", 12), ("split", 32), ("dps", 250)):
+        job = job_of(scene(64, 64), sampler=sampler, steps=steps, psf_size=32, kernel_prior="uniform")
+        posed = read_scene(job, 0)
+        kernel, image = posed.kernel, blind_image(job, posed.image)
+        widths[sampler, steps] = kernel_width(kernel.physical(kernel.start)[0, 0].numpy(), kind="fwhm")
+        noises[sampler, steps] = image.noise_range[0]
+        # Once the kernels are agreed on, the image begins with the same noise whatever the steps.
+        assert posed.image.noise_range[0] == 1
+    assert widths["split", 32] > 1.3 * widths["split", 12] > 7
+    assert noises["split", 32] > 2 * noises["split", 12] == 2 * noises["dps", 250] > 0
+    assert widths["dps", 250] == pytest.approx(widths["split", 12], rel=0.02)
