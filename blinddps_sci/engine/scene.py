@@ -66,7 +66,7 @@ BROADEST = 0.2355
 """Full width at half maximum of the first kernel, as a share of its side, from which a few steps lead to the
 narrowest."""
 
-_WIDE, _ENOUGH = 0.33, 24
+_WIDE, _ENOUGH = 0.4, 24
 """The same from which chains find the widest kernels, too, and the least steps that lead from it to the
 narrowest; chosen on images held out from training."""
 
