@@ -17,7 +17,7 @@ from blinddps_sci.bench.methods import Outcome
 from blinddps_sci.bench.tasks_problems import Problem
 from blinddps_sci.engine.driver import Event
 from blinddps_sci.engine.restore import restore
-from blinddps_sci.engine.scene import BROADEST, round_kernel
+from blinddps_sci.engine.scene import FIRST_WIDTH, round_kernel
 from blinddps_sci.errors import InputError
 from blinddps_sci.operators.base import Given
 from blinddps_sci.operators.stretch import LinearStretch
@@ -125,7 +125,7 @@ class DrawnBlind:
             network,
             (1, self.size, self.size),
             amplitude,
-            start=amplitude.inverse(round_kernel(self.size, BROADEST * self.size)),
+            start=amplitude.inverse(round_kernel(self.size, FIRST_WIDTH * self.size)),
             noise_range=(1.0, _LAST_NOISE),
         )
         joint = {"image": replace(image, detail=0.3), "kernel": kernel}

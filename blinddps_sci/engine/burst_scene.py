@@ -16,7 +16,7 @@ from blinddps_sci.engine.job import Job
 from blinddps_sci.engine.refinement import grouped, members, representatives
 from blinddps_sci.engine.registration import Registration, filled, register, register_patches
 from blinddps_sci.engine.scene import (
-    BROADEST,
+    FIRST_WIDTH,
     HEADROOM,
     canvas_prior,
     first_image,
@@ -224,7 +224,7 @@ def _kernel(job: Job, scene: BurstScene, grid: tuple[int, int]) -> Unknown:
         PlanewisePrior(job.kernel_prior),
         (len(scene.used) * len(places), size, size),
         physical=physical,
-        start=physical.inverse(round_kernel(size, min(scene.blur, BROADEST * size)).to(job.device)),
+        start=physical.inverse(round_kernel(size, min(scene.blur, FIRST_WIDTH * size)).to(job.device)),
         sites=tuple(
             Site(y * _PITCH, x * _PITCH, component=int(frame)) for frame in scene.used for y, x in places
         ),

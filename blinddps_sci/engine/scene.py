@@ -25,7 +25,7 @@ from blinddps_sci.tiling.box import Box
 from blinddps_sci.tiling.plan import Tile, Unit
 
 __all__ = [
-    "BROADEST",
+    "FIRST_WIDTH",
     "HEADROOM",
     "Scene",
     "blind_image",
@@ -62,13 +62,15 @@ narrow, with more too wide, the more so the larger the image; chosen on images h
 _LOCAL_DETAIL = 0.1
 """The same, where the prior knows that its error is small where an image is flat."""
 
-BROADEST = 0.2355
+FIRST_WIDTH = 0.2355
 """Full width at half maximum of the first kernel, as a share of its side, from which a few steps lead to the
 narrowest."""
 
-_WIDE, _ENOUGH = 0.4, 24
-"""The same from which chains find the widest kernels, too, and the least steps that lead from it to the
-narrowest; chosen on images held out from training."""
+_WIDE = 0.4
+"""The same from which chains find the widest kernels, too; chosen on images held out from training."""
+
+_ENOUGH = 24
+"""Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
 
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
@@ -207,7 +209,7 @@ def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
         centred=dps, mixing=None if mixing is None else mixing.to(job.device), power=job.kernel_power
     )
     size = job.config.psf_size
-    width = _WIDE if _searches_widely(job) else BROADEST
+    width = _WIDE if _searches_widely(job) else FIRST_WIDTH
     return Unknown(
         PlanewisePrior(job.kernel_prior),
         (len(nodes), size, size),
