@@ -34,7 +34,7 @@ from blinddps_sci.tiling.plan import Plan, Unit
 
 __all__ = ["ALGORITHM", "Job", "prepare"]
 
-ALGORITHM = 20
+ALGORITHM = 21
 """Raised whenever the same configuration would give another answer."""
 
 

@@ -72,6 +72,9 @@ _WIDE = 0.4
 _ENOUGH = 24
 """Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
 
+_WIDEST = 8.0
+"""Factor by which the image's variance may exceed what is measured of its prior; twice is common."""
+
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
 
@@ -151,7 +154,11 @@ def read_scene(job: Job, number: int) -> Scene:
         image=_image(job, unit, tiles, window),
         kernel=None if job.known_psf is not None else _kernel(job, tiles[:1] if single else tiles),
         sampler=chain_sampler(
-            job, unit, likelihood, data, Split(job.config.steps, sites=(Site(unit.data.y0, unit.data.x0),))
+            job,
+            unit,
+            likelihood,
+            data,
+            Split(job.config.steps, widest=_WIDEST, sites=(Site(unit.data.y0, unit.data.x0),)),
         ),
         stream=plane_stream(job, unit),
     )

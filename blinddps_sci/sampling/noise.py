@@ -32,6 +32,7 @@ class Role(IntEnum):
     DATA = 2
     PRIOR = 3
     RENOISE = 4
+    PROBE = 5
 
 
 @dataclass(frozen=True)

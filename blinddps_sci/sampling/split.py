@@ -8,7 +8,7 @@ likelihood, by perturbed least squares; noise of the next, lower level is added 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,9 @@ class Split:
     averaged : int
         Last levels whose conditional means of the first unknown, given the others, are averaged into what a
         chain takes the posterior mean to be; 0 takes its draw.
+    widest : float
+        Factor by which the variance of the first unknown's error is at most taken to exceed what its prior
+        says, where the estimates fit the data too badly for it; 1 takes the prior's word.
     sites : sequence of Site, optional
         Absolute position of each plane of the data, for the noise that perturbs them; by default
         all planes start at the origin.
@@ -69,6 +72,12 @@ class Split:
     where the operator is linear in the unknown and the noise Gaussian, and a Laplace approximation
     elsewhere. What is drawn is not ``z`` but the variable of `Map.local`, e.g. the flux.
 
+    Of a network, L is measured on examples plus noise, and the states of a chain are not exactly that: its
+    error may be larger, by a factor f of the variance that differs from image to image. With r the whitened
+    residual of n pixels at the estimates and p_i white noise, ``E |r|^2 = n + f |J_0 L_0 p_0|^2 + sum_{i > 0}
+    |J_i L_i p_i|^2``, which tells f before anything is drawn; less so where the scatter of ``|r|^2``,
+    ``sqrt(2 n)``, hides it, and there f is shrunk to 1.
+
     References
     ----------
     B. Zhang et al., "Improving diffusion inverse problem solving with decoupled noise annealing",
@@ -81,6 +90,7 @@ class Split:
     iterations: int = 80
     tolerance: float = 0.015
     averaged: int = 0
+    widest: float = 1.0
     sites: Sequence[Site] = ()
 
     def __post_init__(self) -> None:
@@ -90,6 +100,7 @@ class Split:
             ("iterations", self.iterations, 1),
             ("tolerance", self.tolerance, 0),
             ("averaged", self.averaged, 0),
+            ("widest", self.widest, 1),
         ):
             if value < least:
                 raise ConfigError(f"{name} is {value}; give at least {least}")
@@ -122,9 +133,10 @@ class Split:
             level = _Level(data, operator, likelihood, unknowns, self.iterations, self.tolerance)
             for name in unknowns:
                 level.denoise(name, states[name], float(levels[name][step]))
-            values, draws = level.draw(
-                self._passes(unknowns), _Perturbation(noise, unknowns, self.sites, step)
-            )
+            perturbation = _Perturbation(noise, unknowns, self.sites, step)
+            if self.widest > 1:
+                level.widen(first, self.widest, perturbation)
+            values, draws = level.draw(self._passes(unknowns), perturbation)
             if self.steps - step <= self.averaged:
                 means.append(level.mean(first))
             if step + 1 < self.steps:
@@ -161,6 +173,9 @@ class _Perturbation:
     def of(self, name: str, number: int, like: Tensor) -> Tensor:
         step = self.step * self._PASSES + number
         return self.noise(name, Role.PRIOR, step, self.unknowns[name].sites, like)
+
+    def probe(self, name: str, like: Tensor) -> Tensor:
+        return self.noise(name, Role.PROBE, self.step, self.unknowns[name].sites, like)
 
     def of_data(self, number: int, like: Tensor) -> Tensor:
         planes = like if like.ndim == 4 else like.reshape(len(like), 1, 1, -1)
@@ -201,6 +216,22 @@ class _Level:
         """Return the estimates in physical units."""
         return {name: u.physical(self.estimates[name]) for name, u in self.unknowns.items()}
 
+    def widen(self, name: str, widest: float, perturbation: _Perturbation) -> None:
+        """Widen an unknown's error until it and the others' explain how far the data lie."""
+        origins = {other: local.origin for other, local in self.locals.items()}
+        jacobian, residual, active = self._about(tuple(self.locals), origins)
+        power = {
+            other: _square(jacobian.apply({other: perturbation.probe(other, origin)}))
+            for other, origin in origins.items()
+        }
+        count = active.flatten(1).sum(dim=1)
+        excess = _square(residual) - count - sum(power.values())
+        own = power[name]
+        # excess / own where the scatter of the residual is small beside it, and zero where it is large
+        more = own * excess / (own**2 + 2 * count).clamp(min=torch.finfo(own.dtype).tiny)
+        widening = (1 + more).clamp(1, widest).sqrt()
+        self.locals[name] = _widened(self.locals[name], widening.reshape(-1, 1, 1, 1))
+
     def draw(self, passes: Iterable[tuple[str, ...]], perturbation: _Perturbation) -> tuple[Block, Block]:
         """Return draws of all unknowns, pass by pass: in physical units, and on their domains."""
         # The first linearisation is about a draw of the priors and not about their estimates, which
@@ -228,6 +259,17 @@ class _Level:
         local = self.locals[name]
         return local.physical(local.origin + local.root.apply(found[name]))
 
+    def _about(self, names: tuple[str, ...], point: Mapping[str, Tensor]) -> tuple[_Whitened, Tensor, Tensor]:
+        """Return the whitened Jacobian at ``point``, the whitened residual, and where (bool) it counts."""
+        values = {name: local.physical(point[name]) for name, local in self.locals.items()}
+        linear = linearise_operator(self.operator, values)
+        slopes = {name: self.locals[name].jacobian(point[name]) for name in names}
+        residual = self.likelihood.residual(linear.value, self.data)
+        active = self.likelihood.active(linear.value, self.data)
+        weight = torch.where(active, self.likelihood.whitening(linear.value, self.data), 0.0)
+        roots = {name: self.locals[name].root for name in names}
+        return _Whitened(linear, slopes, roots, weight), residual, active
+
     def _solve(
         self,
         names: tuple[str, ...],
@@ -237,13 +279,7 @@ class _Level:
         data_noise: Tensor,
     ) -> tuple[Block, Tensor]:
         """Return a draw of the whitened ``names``, linearised about ``point``, and the residual's norm."""
-        values = {name: local.physical(point[name]) for name, local in self.locals.items()}
-        linear = linearise_operator(self.operator, values)
-        slopes = {name: self.locals[name].jacobian(point[name]) for name in names}
-        residual = self.likelihood.residual(linear.value, self.data)
-        active = self.likelihood.active(linear.value, self.data)
-        weight = torch.where(active, self.likelihood.whitening(linear.value, self.data), 0.0)
-        jacobian = _Whitened(linear, slopes, {name: self.locals[name].root for name in names}, weight)
+        jacobian, residual, active = self._about(names, point)
         current = {name: whitened[name] for name in names}
         target = residual + torch.where(active, data_noise, 0.0) + jacobian.apply(current)
         pulled = jacobian.adjoint(target)
@@ -275,3 +311,14 @@ class _Whitened:
         return {
             name: root.adjoint(self.slopes[name].adjoint(back[name])) for name, root in self.roots.items()
         }
+
+
+def _widened(local: Local, widening: Tensor) -> Local:
+    """Return the Gaussian with the deviation of each item multiplied by ``widening``, (B, 1, 1, 1)."""
+    root = local.root
+    return replace(local, root=Root(lambda w: widening * root.apply(w), lambda v: root.adjoint(widening * v)))
+
+
+def _square(values: Tensor) -> Tensor:
+    """Return the sum of squares of each item, (B,)."""
+    return values.flatten(1).square().sum(dim=1)

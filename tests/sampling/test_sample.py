@@ -38,7 +38,7 @@ SAMPLERS = {
     "dps, free": Dps(steps=8, unit=2.0, bounded=False),
     "dps, constant": Dps(steps=8, unit=2.0, rule="constant"),
     "dps, constant and free": Dps(steps=8, unit=2.0, rule="constant", bounded=False),
-    "split": Split(steps=3, sweeps=1, iterations=5),
+    "split": Split(steps=3, sweeps=1, iterations=5, widest=4.0),
 }
 ONE_OF_EACH = ["dps", "split"]
 

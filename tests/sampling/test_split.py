@@ -391,7 +391,12 @@ def test_the_draws_lie_where_their_planes_lie(few) -> None:
     assert {key[3] for key in recorder.keys if key[0] == "image"} == {few.unknowns["image"].sites}
 
 
-VARIANTS = {"steps": {"steps": 5}, "sweeps": {"sweeps": 1}, "iterations": {"iterations": 2}}
+VARIANTS = {
+    "steps": {"steps": 5},
+    "sweeps": {"sweeps": 1},
+    "iterations": {"iterations": 2},
+    "widest": {"widest": 2.0},
+}
 
 
 @pytest.mark.parametrize("option", [*VARIANTS, "range"])
@@ -481,7 +486,7 @@ def test_one_unknown_is_drawn_once_a_level(few) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1), ("tolerance", 0)]
+    ("name", "least"), [("steps", 2), ("sweeps", 0), ("iterations", 1), ("tolerance", 0), ("widest", 1)]
 )
 def test_options_that_mean_nothing_are_refused(name: str, least: int) -> None:
     Split(**{name: least})
