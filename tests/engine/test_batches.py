@@ -110,7 +110,7 @@ def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 def test_a_unit_is_the_same_in_smaller_batches(
     job_of, scene, memory_of, monkeypatch: pytest.MonkeyPatch, psf: str, local: bool
 ) -> None:
-    """Up to rounding, which networks of random weights magnify to .03 of the spread; a dependence is of 1."""
+    """Up to rounding, which networks of random weights magnify: another kind of convolution changes more."""
     monkeypatch.setattr(Job, "batch", 5)  # as it would be on a GPU
     monkeypatch.setattr(Job, "abreast", False)
     job = job_of(scene(40, 40), local=local, psf=psf, chains=3, samples=5)
@@ -122,13 +122,13 @@ def test_a_unit_is_the_same_in_smaller_batches(
     result = restore_unit(job, 0, field)
     assert asked == [3, 2, 1, 5, 3, 2, 2, 1]
     assert whole.images.std(axis=0).min() > 0  # the draws are not all the same one
-    tolerance = 1e-5 if local else 0.1
+    tolerance = 1e-5 if local else 1e-2
     for found, expected in (
         (estimate.chains, whole_estimate.chains),
         (torch.from_numpy(result.images), torch.from_numpy(whole.images)),
     ):
         spread = float(expected.std(dim=0).mean())
-        assert float((found - expected).square().mean().sqrt()) <= tolerance * spread
+        assert float((found - expected).abs().max()) <= tolerance * spread
 
 
 @pytest.fixture
