@@ -14,6 +14,7 @@ from blinddps_sci.io import Window, read_window
 from blinddps_sci.likelihoods.base import Likelihood
 from blinddps_sci.operators.blur import FieldBlur, NodeWindow
 from blinddps_sci.priors.base import Prior
+from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.priors.fused import FusedPrior, PlanewisePrior, TileWindow
 from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.sampling.dps import Dps
@@ -73,7 +74,7 @@ _ENOUGH = 24
 """Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
 
 _WIDEST = 8.0
-"""Factor by which the image's variance may exceed what is measured of its prior; twice is common."""
+"""Factor by which the variance of an image's error may exceed what was measured of its prior."""
 
 _FULL_WIDTH = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
@@ -158,7 +159,11 @@ def read_scene(job: Job, number: int) -> Scene:
             unit,
             likelihood,
             data,
-            Split(job.config.steps, widest=_WIDEST, sites=(Site(unit.data.y0, unit.data.x0),)),
+            Split(
+                job.config.steps,
+                widest=1.0 if _error(job.image_prior) is None else _WIDEST,
+                sites=(Site(unit.data.y0, unit.data.x0),),
+            ),
         ),
         stream=plane_stream(job, unit),
     )
@@ -204,8 +209,13 @@ def _searches_widely(job: Job) -> bool:
 
 
 def _detail(prior: Prior) -> float:
-    local = isinstance(prior, Denoiser) and prior.error is not None and prior.error.activities
-    return _LOCAL_DETAIL if local else _DETAIL
+    error = _error(prior)
+    return _LOCAL_DETAIL if error is not None and error.activities else _DETAIL
+
+
+def _error(prior: Prior) -> ErrorTable | None:
+    """Return the error that was measured of a network; other priors know theirs."""
+    return prior.error if isinstance(prior, Denoiser) else None
 
 
 def _kernel(job: Job, nodes: tuple[Tile, ...]) -> Unknown:
