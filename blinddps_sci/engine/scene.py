@@ -29,7 +29,7 @@ __all__ = [
     "FIRST_WIDTH",
     "HEADROOM",
     "Scene",
-    "blind_image",
+    "blind_scene",
     "canvas_prior",
     "chain_sampler",
     "first_image",
@@ -71,7 +71,8 @@ _WIDE = 0.4
 """The same from which chains find the widest kernels, too; chosen on images held out from training."""
 
 _ENOUGH = 24
-"""Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower and with less noise."""
+"""Steps that bring a kernel from wide to narrow; with fewer, chains begin narrower, with less noise, and take
+the image's error as it was measured."""
 
 _WIDEST = 8.0
 """Factor by which the variance of an image's error may exceed what was measured of its prior."""
@@ -199,9 +200,14 @@ def _image(job: Job, unit: Unit, tiles: tuple[Tile, ...], window: Window) -> Unk
     )
 
 
-def blind_image(job: Job, image: Unknown) -> Unknown:
-    """Return an image as the split sampler begins with where the kernels are sought, too."""
-    return replace(image, noise_range=_BLIND_NOISE) if _searches_widely(job) else image
+def blind_scene(job: Job, scene: Scene) -> Scene:
+    """Return a scene as the split sampler has it where the kernels are sought, too."""
+    if _searches_widely(job):
+        return replace(scene, image=replace(scene.image, noise_range=_BLIND_NOISE))
+    if isinstance(scene.sampler, Split):
+        # In few steps an image of wider error does not find back from a wrong kernel.
+        return replace(scene, sampler=replace(scene.sampler, widest=1.0))
+    return scene
 
 
 def _searches_widely(job: Job) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from blinddps_sci.engine.batches import Callback, abreast, in_batches
 from blinddps_sci.engine.burst import restore_burst
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.scene import Scene, blind_image, read_scene
+from blinddps_sci.engine.scene import Scene, blind_scene, read_scene
 from blinddps_sci.engine.unit_result import UnitResult
 from blinddps_sci.errors import InputError
 from blinddps_sci.likelihoods.base import chi2_map
@@ -65,14 +65,14 @@ def estimate_unit(job: Job, number: int, callback: Callback | None = None) -> Ke
     InputError
         If no chain is finite.
     """
-    scene = read_scene(job, number)
+    scene = blind_scene(job, read_scene(job, number))
     if scene.kernel is None:
         raise AssertionError("a known PSF is not estimated")
     nodes = scene.tiles[: scene.kernel.shape[0]]
     places = torch.tensor([tile.index for tile in nodes])
     if scene.empty:
         return KernelEstimate(torch.zeros(0, *scene.kernel.shape), torch.zeros(len(nodes)), places)
-    unknowns = {"image": blind_image(job, scene.image), "kernel": scene.kernel}
+    unknowns = {"image": scene.image, "kernel": scene.kernel}
     tell = callback and (lambda p: callback(replace(p, steps=2 * p.steps)))
     found = _draws(job, scene, scene.operator, unknowns, job.config.chains, 0, tell)
     pixels = int(scene.likelihood.count(scene.data).sum())

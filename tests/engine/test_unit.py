@@ -16,11 +16,12 @@ import blinddps_sci.engine.unit as engine_unit
 from blinddps_sci.engine.blend import blend
 from blinddps_sci.engine.config import RestoreConfig
 from blinddps_sci.engine.job import Job
-from blinddps_sci.engine.scene import blind_image, read_scene
+from blinddps_sci.engine.scene import blind_scene, read_scene
 from blinddps_sci.engine.unit import run_unit
 from blinddps_sci.errors import InputError
 from blinddps_sci.metrics import kernel_width
 from blinddps_sci.operators.stretch import AsinhStretch
+from blinddps_sci.priors.base import Prior
 from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.sampling.posterior import Posterior
 
@@ -310,13 +311,30 @@ def test_chains_that_are_not_finite_give_no_estimate(job_of, scene, monkeypatch:
 def test_a_prior_that_knows_where_it_errs_asks_for_less_detail(job_of, scene) -> None:
     """One that takes its error to be alike everywhere needs more: the flat parts have too much of it."""
     job = job_of(scene(40, 40))
-    net = copy.copy(job.image_prior)
-    details = []
-    for activities in ((), (0.01, 0.1)):
-        factors = ((1.0,) * len(activities),) * 2 if activities else ()
-        net.error = ErrorTable("frequency", (0.1, 1.0), (0.0, 0.5), ((1e-3, 1e-3),) * 2, activities, factors)
-        details.append(read_scene(replace(job, image_prior=net), 0).image.detail)
+    details = [
+        read_scene(replace(job, image_prior=measured(job, activities)), 0).image.detail
+        for activities in ((), (0.01, 0.1))
+    ]
     assert details[0] > details[1] > 0
+
+
+def measured(job: Job, activities: tuple[float, ...] = ()) -> Prior:
+    """Return the job's image prior with an error of its own."""
+    net = copy.copy(job.image_prior)
+    factors = ((1.0,) * len(activities),) * 2 if activities else ()
+    net.error = ErrorTable("frequency", (0.1, 1.0), (0.0, 0.5), ((1e-3, 1e-3),) * 2, activities, factors)
+    return net
+
+
+def test_only_an_error_that_was_measured_is_widened(job_of, scene) -> None:
+    """And not while few steps seek the kernel, too: they would not find back from a wrong one."""
+    for steps, sought in ((12, 1.0), (32, 8.0)):
+        job = job_of(scene(40, 40), steps=steps)
+        assert read_scene(job, 0).sampler.widest == 1
+        known = replace(job, image_prior=measured(job))
+        posed = read_scene(known, 0)
+        assert posed.sampler.widest == 8
+        assert blind_scene(known, posed).sampler.widest == sought
 
 
 def test_chains_begin_wide_where_their_steps_suffice_to_narrow(job_of, scene) -> None:
@@ -324,7 +342,7 @@ def test_chains_begin_wide_where_their_steps_suffice_to_narrow(job_of, scene) ->
     for sampler, steps in (("split", 12), ("split", 32), ("dps", 250)):
         job = job_of(scene(64, 64), sampler=sampler, steps=steps, psf_size=32, kernel_prior="uniform")
         posed = read_scene(job, 0)
-        kernel, image = posed.kernel, blind_image(job, posed.image)
+        kernel, image = posed.kernel, blind_scene(job, posed).image
         widths[sampler, steps] = kernel_width(kernel.physical(kernel.start)[0, 0].numpy(), kind="fwhm")
         noises[sampler, steps] = image.noise_range[0]
         # Once the kernels are agreed on, the image begins with the same noise whatever the steps.
