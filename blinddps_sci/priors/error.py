@@ -62,8 +62,8 @@ def error_root(prior: object, estimate: Tensor, sigma: float) -> Root:
 
 _STRAYED = 1.5
 """Factor by which a chain's variance exceeds a measured one that is alike everywhere: its states are not
-exactly an example plus noise. Chosen on images held out from training, so that reduced chi-squared is near
-one; where the variance is known to grow with the activity, it is near one without."""
+exactly an example plus noise. Chosen on images held out from training; where the variance is known to grow
+with the activity it is taken as measured. The split sampler may widen either by what the data say."""
 
 
 _SMOOTH, _REACH = 1.5, 5
