@@ -32,6 +32,12 @@ _CALM = 0.25
 _LEAST = 60
 """Pixels of a brightness that count at least."""
 
+_WIDER = (0.5, 1.0)
+"""Shares that count instead where structure does not show in them: more pixels say it better."""
+
+_SHOWS = 3.0
+"""Standard errors of the calm pixels' variance by which structure raises that of a larger share."""
+
 _MODEL_ERROR = 0.1
 """Relative error of a variance by what is left of the scene."""
 
@@ -106,9 +112,9 @@ def noise_curve(image: Array, slope: float | None = None) -> NoiseCurve:
 
     Notes
     -----
-    Pixels are sorted by brightness into bins; of each bin those count about which the scene is smoothest,
-    and the median absolute fourth difference of these is their standard deviation. A line is put through
-    the variances, bins above it counting less.
+    Pixels are sorted by brightness into bins; of each bin those count about which the scene is smoothest, or
+    more where these show no more variance, and the median absolute fourth difference of them is their
+    standard deviation. A line is put through the variances, bins above it counting less.
 
     References
     ----------
@@ -152,7 +158,7 @@ def _of_neighbours(image: Array) -> float:
     """Return the variance by the differences of pixels side by side, zero without any."""
     steps = np.diff(image.astype(np.float64), axis=1)
     known = steps[np.isfinite(steps)]
-    return float((np.median(np.abs(known)) / 0.6745) ** 2 / 2.0) if known.size else 0.0
+    return _variance(known) / 2.0 if known.size else 0.0
 
 
 def _by_brightness(image: Array, counted: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
@@ -164,12 +170,30 @@ def _by_brightness(image: Array, counted: NDArray[np.bool_]) -> tuple[Array, Arr
     found = []
     for first, last in _bins(order.size):
         members = order[first:last]
-        number = min(max(int(_CALM * members.size), _LEAST), members.size)
-        calm = members[np.argpartition(rough[members], number - 1)[:number]]
-        sigma = np.median(np.abs(detail[calm])) / 0.6745
-        found.append((level[calm].mean(), sigma**2, number))
+        members = members[np.argsort(rough[members])]
+        least = min(max(int(_CALM * members.size), _LEAST), members.size)
+        calm = members[:least]
+        variance = _variance(detail[calm])
+        limit = variance * (1.0 + _SHOWS * _scatter(least))
+        for share in _WIDER:
+            wider = members[: max(int(share * members.size), least)]
+            if _variance(detail[wider]) > limit:
+                break
+            calm = wider
+        # The weight is that of the calmest alone: of the others it is not sure that they are.
+        found.append((level[calm].mean(), _variance(detail[calm]), least))
     levels, variances, counts = np.array(found).T
     return levels, variances, counts
+
+
+def _variance(detail: Array) -> float:
+    """Return the variance by the median absolute deviation from zero."""
+    return float((np.median(np.abs(detail)) / 0.6745) ** 2)
+
+
+def _scatter(count: Array | int) -> Any:
+    """Return the relative standard error of `_variance`, where neighbours share most of what they see."""
+    return np.sqrt(5.0 / count)
 
 
 def _bins(count: int) -> list[tuple[int, int]]:
@@ -185,8 +209,7 @@ def _bins(count: int) -> list[tuple[int, int]]:
 def _line(levels: Array, variances: Array, counts: Array, slope: float | None) -> tuple[float, float, float]:
     """Return slope, intercept and the slope's error of the line along the lower side of variances.
 
-    The slope is fitted unless it is given. Of 5 / n is the relative variance of that of a median absolute
-    deviation over n pixels, of which neighbours share most of what they see.
+    The slope is fitted unless it is given.
     """
     seen = variances > 0  # black that was cut off says nothing
     if not seen.any():
@@ -195,7 +218,7 @@ def _line(levels: Array, variances: Array, counts: Array, slope: float | None) -
     expected, trust = np.full(v.shape, np.median(v)), np.ones(v.shape)
     found, spread = slope or 0.0, 0.0
     for _ in range(20):
-        deviation = expected * np.sqrt(5.0 / n + _MODEL_ERROR**2)
+        deviation = expected * np.hypot(_scatter(n), _MODEL_ERROR)
         weight = trust / deviation**2
         middle, height = np.average(x, weights=weight), np.average(v, weights=weight)
         spread = float((weight * (x - middle) ** 2).sum())
