@@ -46,7 +46,7 @@ def test_all_of_a_smooth_image_counts_and_of_a_structured_one_its_calm_part() ->
     assert abs(np.mean(errors)) < 0.015
     rough = 40 * np.random.default_rng(5).standard_normal((64, 64))
     rough[:, :32] = 0
-    assert noise_curve(smooth + rough + noises[0]).constant**0.5 == pytest.approx(1, rel=0.2)
+    assert noise_curve(smooth + rough + noises[0]).constant ** 0.5 == pytest.approx(1, rel=0.2)
 
 
 def test_a_known_slope_is_kept(scene) -> None:
