@@ -172,18 +172,23 @@ def _by_brightness(image: Array, counted: NDArray[np.bool_]) -> tuple[Array, Arr
         members = order[first:last]
         members = members[np.argsort(rough[members])]
         least = min(max(int(_CALM * members.size), _LEAST), members.size)
-        calm = members[:least]
-        variance = _variance(detail[calm])
-        limit = variance * (1.0 + _SHOWS * _scatter(least))
-        for share in _WIDER:
-            wider = members[: max(int(share * members.size), least)]
-            if _variance(detail[wider]) > limit:
-                break
-            calm = wider
+        calm = members[: _smooth(detail[members], least)]
         # The weight is that of the calmest alone: of the others it is not sure that they are.
         found.append((level[calm].mean(), _variance(detail[calm]), least))
     levels, variances, counts = np.array(found).T
     return levels, variances, counts
+
+
+def _smooth(detail: Array, least: int) -> int:
+    """Return how many values, the calmest first and ``least`` at least, show no structure."""
+    limit = _variance(detail[:least]) * (1.0 + _SHOWS * _scatter(least))
+    count = least
+    for share in _WIDER:
+        wider = max(int(share * detail.size), least)
+        if _variance(detail[:wider]) > limit:
+            break
+        count = wider
+    return count
 
 
 def _variance(detail: Array) -> float:
