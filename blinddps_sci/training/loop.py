@@ -165,7 +165,7 @@ class Trainer:
         batches : iterator
             See `blinddps_sci.training.loader.Batches`.
         minutes : float
-            Time to spend; the learning rate falls over its last quarter.
+            Time to spend, over whose last part the learning rate falls.
         save_every : float
             Minutes between checkpoints.
         on_save : callable
@@ -196,7 +196,7 @@ class Trainer:
         normal = stratified_normal(len(clean), generator)
         sigma = (recipe.sigma_mean + recipe.sigma_spread * normal).exp()
         noise = torch.randn(clean.shape, device=self.device, generator=generator)
-        fall = min(1.0, 4 * (1 - progress))
+        fall = min(1.0, (1 - progress) / recipe.falling)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * min(1.0, (self.step + 1) / recipe.warmup) * max(fall, 0.02)
 

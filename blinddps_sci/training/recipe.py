@@ -32,8 +32,9 @@ class Recipe:
     large : float
         Share of the steps of an image network that see a quarter of the items at twice the side.
     learning_rate : float
-        Peak rate of AdamW; it warms up over ``warmup`` steps and falls over the last quarter
-        of the time given.
+        Peak rate of AdamW; it warms up over ``warmup`` steps.
+    falling : float
+        Last share of the time given, over which the rate falls to nothing.
     sigma_mean, sigma_spread : float
         Mean and standard deviation of the logarithm of the training noise.
     sigma_data : float
@@ -47,6 +48,11 @@ class Recipe:
     families : tuple of str
         Families of the kernels, out of `blinddps_sci.simulate.FAMILIES`, empty for all of them; or the one of
         the tilts, out of `blinddps_sci.training.tilts.TILT_FAMILIES`.
+
+    Raises
+    ------
+    ConfigError
+        If ``falling`` is no share.
     """
 
     net: UNetConfig
@@ -55,6 +61,7 @@ class Recipe:
     large: float = 0.0
     learning_rate: float = 5e-4
     warmup: int = 200
+    falling: float = 0.25
     sigma_mean: float = -0.8
     sigma_spread: float = 1.6
     sigma_data: float = 0.5
@@ -63,6 +70,10 @@ class Recipe:
     labels: tuple[str, ...] = field(default=())
     families: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        if not 0 < self.falling <= 1:
+            raise ConfigError(f"falling is {self.falling}; give a share of the time, above 0 and at most 1")
+
 
 _SMALL = {"norm_groups": 8, "resblock_updown": False}
 
@@ -70,11 +81,11 @@ RECIPES: dict[str, Recipe] = {
     "image-small": Recipe(
         UNetConfig(1, 1, 32, (1, 2, 2, 4), middle_attention=False, num_classes=4, **_SMALL),  # type: ignore[arg-type]
         size=64,
-        batch=256,
+        batch=16,
         large=0.5,
-        learning_rate=1e-3,
-        ema=0.9995,
-        examples=4000,
+        warmup=100,
+        falling=0.65,
+        examples=2000,
         # The split sampler visits noise from 1 to 0.02; the rest is for the published one.
         sigma_mean=-1.2,
         sigma_spread=1.4,
@@ -123,9 +134,9 @@ RECIPES: dict[str, Recipe] = {
 }
 """The recipes, by the name of the shipped prior whose network they have.
 
-`kernel-wide`, `tilt-small` and `tilt-published` are what these priors were made by, the first from a network
-that had seen more families. `image-small` and `kernel-small` were set for a GPU afterwards: the priors saw
-batches of 16 and 64, patches of 64 pixels only, 1500 scenes and 40 000 kernels, as their cards say.
+They are what these priors were made by in their last run: `image-small` from a network trained on 1500
+scenes and patches of 64 pixels only, `kernel-wide` from one that had seen more families. But `kernel-small`
+was set for a GPU afterwards: the prior saw batches of 64 and 40 000 kernels, as its card says.
 """
 
 
@@ -135,7 +146,7 @@ def load_recipe(name: str) -> Recipe:
     Raises
     ------
     ConfigError
-        If there is neither, or the file has an unknown field.
+        If there is neither, or the file has an unknown field or a value out of its range.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -156,7 +167,7 @@ def load_recipe(name: str) -> Recipe:
             raise ConfigError(f"{name}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
     try:
         return Recipe(UNetConfig(**_tuples(net)), **_tuples(fields))
-    except TypeError as error:
+    except (TypeError, ConfigError) as error:
         raise ConfigError(f"{name}: {error}") from None
 
 

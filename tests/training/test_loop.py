@@ -110,6 +110,16 @@ def test_checkpoints_are_written_on_the_way(recipe: Recipe, tmp_path: Path, trai
     assert times[-1] == trainer.seconds > 0
 
 
+@pytest.mark.parametrize(("falling", "share"), [(0.05, 1.0), (0.1, 0.5), (1.0, 0.05)])
+def test_the_rate_falls_over_the_last_share_of_the_time(
+    recipe: Recipe, tmp_path: Path, train, falling: float, share: float
+) -> None:
+    trainer = Trainer(dataclasses.replace(recipe, falling=falling), tmp_path)
+    train(trainer, 10)  # the last step at 19 of 20 seconds
+    (group,) = trainer.optimiser.param_groups
+    assert group["lr"] == pytest.approx(share * recipe.learning_rate)
+
+
 def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path, train) -> None:
     # Flat items: a network that has seen some beats the linear denoiser that it starts as.
     levels = np.array([-0.5, 0.5], dtype=np.float32)

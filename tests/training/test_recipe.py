@@ -64,6 +64,7 @@ def test_a_file_holds_the_same_fields(tmp_path: Path) -> None:
         (b"size = 8 # \xff\xfe", "is not valid TOML"),
         (GOOD.replace("size = 8\n", ""), "missing .* argument: 'size'"),
         (GOOD.replace("in_channels = 1\n", ""), "missing .* argument: 'in_channels'"),
+        ("falling = 0.0\n" + GOOD, "falling is 0.0; give a share of the time"),
         ("size = 8\nbatch = 4\nnet = 3\n", r"net is 3; give a table \[net\]"),
     ],
 )
