@@ -13,8 +13,8 @@ __all__ = ["add_networks"]
 
 def add_networks(add: Add) -> None:
     """Add `train`, `convert` and `priors`."""
-    train = add("train", _train, "Train a prior by denoising score matching.")
-    train.add_argument("role", choices=("image", "kernel", "tilt"))
+    train = add("train", _train, "Train a prior by denoising score matching, or the pilot.")
+    train.add_argument("role", choices=("image", "kernel", "tilt", "pilot"))
     train.add_argument("--data", type=Path, help="folder of images, or a pack.npz of an earlier run")
     train.add_argument("--recipe", help="name or TOML file")
     train.add_argument("--minutes", type=float, required=True)

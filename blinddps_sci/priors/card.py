@@ -16,7 +16,7 @@ from blinddps_sci.errors import OutputError, PriorError
 
 __all__ = ["NOTES", "Parameterisation", "PriorCard", "notes_beside", "with_notes", "write_notes"]
 
-Parameterisation = Literal["edm", "vp"]
+Parameterisation = Literal["edm", "vp", "direct"]
 
 NOTES = ("intended", "limits", "failures", "training", "error", "novelty", "uncertainty")
 """Fields of a card that notes may give; those of `training` are added to what is there."""
@@ -28,14 +28,14 @@ class PriorCard:
 
     Parameters
     ----------
-    role : 'image', 'kernel' or 'tilt'
-        The unknown it denoises.
+    role : 'image', 'kernel', 'tilt' or 'pilot'
+        The unknown it denoises; a pilot estimates kernels.
     net : dict
-        Fields of its `UNetConfig`.
-    parameterisation : 'edm' or 'vp'
-        How it was trained; decides the wrapper.
+        Fields of its `UNetConfig` or `PilotConfig`.
+    parameterisation : 'edm', 'vp' or 'direct'
+        How it was trained, which decides the wrapper; a pilot is used directly.
     size : int
-        Side of the training examples, pixels.
+        Side of the training examples, of a pilot those of the kernels, pixels.
     labels : list of str
         Domain labels.
     sigma_data : float

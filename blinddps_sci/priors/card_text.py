@@ -30,15 +30,11 @@ def _lines(name: str, card: PriorCard) -> Iterator[str]:
     yield from _paragraph("intended for", card.intended)
     yield from _paragraph("training data", card.training_data)
     yield from _paragraph("training", _training(card.training))
-    yield from _paragraph(
-        "network",
-        f"UNet of {card.net.get('model_channels')} channels times {card.net.get('channel_mult')}, "
-        f"{card.parameterisation}, for examples of {card.size} pixels; [-1, 1] stands for "
-        f"{_DOMAINS[card.domain]}; labels: {', '.join(card.labels) or 'none'}",
-    )
+    yield from _paragraph("network", _network(card))
     yield from _list("limits", card.limits)
     yield from _list("known failures", card.failures)
-    yield from _paragraph("error on held-out examples", _error(card.error))
+    if card.role != "pilot":
+        yield from _paragraph("error on held-out examples", _error(card.error))
     yield from _list("data unlike its training", _novelty(card.novelty))
     yield from _list("standard deviations", _uncertainty(card.uncertainty))
     yield f"sha256: {card.sha256}"
@@ -57,6 +53,19 @@ def _list(title: str, texts: Sequence[str]) -> Iterator[str]:
     for text in texts:
         first, more = " " * (_INDENT - 2) + "- ", " " * _INDENT
         yield from textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=more)
+
+
+def _network(card: PriorCard) -> str:
+    if card.role == "pilot":
+        return (
+            f"pilot of {card.net.get('stages')} stages and {card.net.get('features')} features, "
+            f"from images to kernels of {card.size} pixels"
+        )
+    return (
+        f"UNet of {card.net.get('model_channels')} channels times {card.net.get('channel_mult')}, "
+        f"{card.parameterisation}, for examples of {card.size} pixels; [-1, 1] stands for "
+        f"{_DOMAINS[card.domain]}; labels: {', '.join(card.labels) or 'none'}"
+    )
 
 
 def _training(training: Mapping[str, Any]) -> str:

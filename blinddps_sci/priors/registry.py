@@ -7,12 +7,19 @@ from importlib import resources
 from pathlib import Path
 
 from blinddps_sci.errors import PriorError
+from blinddps_sci.priors import store
+from blinddps_sci.priors.pilot import Pilot
 from blinddps_sci.priors.store import PriorCard, load_denoiser, read_card
 from blinddps_sci.priors.wrap import Denoiser
 
-__all__ = ["SHIPPED", "find", "load_prior", "shipped"]
+__all__ = ["SHIPPED", "find", "load_pilot", "load_prior", "shipped"]
 
-SHIPPED: dict[str, str] = {"image": "image-small", "kernel": "kernel-small", "tilt": "tilt-small"}
+SHIPPED: dict[str, str] = {
+    "image": "image-small",
+    "kernel": "kernel-small",
+    "tilt": "tilt-small",
+    "pilot": "pilot-small",
+}
 """The shipped network of each role."""
 
 
@@ -34,7 +41,7 @@ def find(name: str, role: str) -> tuple[Path, str | None]:
         ``shipped``, the name of a shipped network, a domain label of the shipped image network,
         or the path of a safetensors file.
     role : str
-        ``image``, ``kernel`` or ``tilt``.
+        ``image``, ``kernel``, ``tilt`` or ``pilot``.
 
     Raises
     ------
@@ -70,12 +77,33 @@ def load_prior(name: str, role: str) -> tuple[Denoiser, PriorCard]:
         If there is no such network, it is damaged, or it denoises another unknown.
     """
     path, label = find(name, role)
-    return _load(path, label, role, path.stat().st_mtime_ns if path.is_file() else 0)
+    return _load(path, label, role, _written(path))
+
+
+def load_pilot(name: str) -> tuple[Pilot, PriorCard]:
+    """Return the pilot that ``name`` means, ``shipped`` or a path, and its card; as `load_prior`."""
+    path, _ = find(name, "pilot")
+    return _load_pilot(path, _written(path))
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 @lru_cache(maxsize=8)
 def _load(path: Path, label: str | None, role: str, written: int) -> tuple[Denoiser, PriorCard]:
+    _check_role(path, role)
     denoiser, card = load_denoiser(path)
-    if card.role != role:
-        raise PriorError(f"{path} is a prior of the {card.role}; a prior of the {role} is needed")
     return (denoiser.labelled(label) if label else denoiser), card
+
+
+@lru_cache(maxsize=2)
+def _load_pilot(path: Path, written: int) -> tuple[Pilot, PriorCard]:
+    _check_role(path, "pilot")
+    return store.load_pilot(path)
+
+
+def _check_role(path: Path, role: str) -> None:
+    found = read_card(path).role
+    if found != role:
+        raise PriorError(f"{path} is a prior of the {found}; a prior of the {role} is needed")

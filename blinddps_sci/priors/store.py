@@ -9,25 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from blinddps_sci.errors import OutputError, PriorError
 from blinddps_sci.priors.card import Parameterisation, PriorCard, with_notes
 from blinddps_sci.priors.error import ErrorTable
 from blinddps_sci.priors.novelty import LEVELS, NoveltyTable, Usual
+from blinddps_sci.priors.pilot import Pilot, PilotConfig
 from blinddps_sci.priors.unet import UNet, UNetConfig
 from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, VPDenoiser
 
-__all__ = ["PriorCard", "load_denoiser", "read_card", "save_denoiser"]
+__all__ = ["PriorCard", "load_denoiser", "load_pilot", "read_card", "save_denoiser", "save_pilot"]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _FORMAT = "blinddps-prior-1"
 _DTYPES = (torch.float16, torch.float32)
@@ -48,18 +51,26 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 def save_denoiser(
     path: Path, denoiser: Denoiser, card: PriorCard, dtype: torch.dtype = torch.float16
 ) -> PriorCard:
-    """Write a network and its card to ``path``, atomically; return the card with its digest.
+    """Write a denoiser's network and its card to ``path``, atomically; return the card with its digest.
 
     Raises
     ------
     OutputError
         If the folder does not exist.
     """
+    return _save(path, denoiser.net, card, dtype)
+
+
+def save_pilot(path: Path, pilot: Pilot, card: PriorCard) -> PriorCard:
+    """Write a pilot as `save_denoiser` writes a denoiser."""
+    return _save(path, pilot, card, torch.float16)
+
+
+def _save(path: Path, network: nn.Module, card: PriorCard, dtype: torch.dtype) -> PriorCard:
     if not path.parent.is_dir():
         raise OutputError(f"folder {path.parent} does not exist; create it or choose another output")
     tensors = {
-        name: tensor.detach().cpu().to(dtype).contiguous()
-        for name, tensor in denoiser.net.state_dict().items()
+        name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in network.state_dict().items()
     }
     card = PriorCard(**{**asdict(card), "sha256": _digest(tensors)})
     partial = path.with_name(f".{path.name}.partial")
@@ -101,13 +112,31 @@ def read_card(path: Path) -> PriorCard:
 
 
 def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
-    """Return the network at ``path``, ready to use, in float32, with its card.
+    """Return the denoiser at ``path``, ready to use, in float32, with its card.
 
     Raises
     ------
     PriorError
         If the file is missing or damaged, or the tensors do not fit the architecture or digest.
     """
+    net, card = _load(path, lambda card: UNet(UNetConfig(**card.net)))
+    denoiser = (
+        EDMDenoiser(net, card.labels, sigma_data=card.sigma_data)
+        if card.parameterisation == "edm"
+        else VPDenoiser(net, card.labels, steps=card.vp_steps)
+    )
+    denoiser.error = None if card.error is None else _error_table(path, card.error)
+    denoiser.novelty = None if card.novelty is None else _novelty_table(path, card.novelty)
+    return denoiser, card
+
+
+def load_pilot(path: Path) -> tuple[Pilot, PriorCard]:
+    """Return the pilot at ``path``, ready to use, in float32, with its card; errors as of `load_denoiser`."""
+    return _load(path, lambda card: Pilot(PilotConfig(**card.net)))
+
+
+def _load(path: Path, build: Callable[[PriorCard], Network]) -> tuple[Network, PriorCard]:
+    """Return a network with the weights at ``path``, and their card."""
     card = read_card(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -117,25 +146,18 @@ def load_denoiser(path: Path) -> tuple[Denoiser, PriorCard]:
     if any(tensor.dtype not in _DTYPES for tensor in tensors.values()) or _digest(tensors) != card.sha256:
         raise PriorError(f"the weights in {path} do not match their checksum; fetch the file again")
     try:
-        net = UNet(UNetConfig(**card.net))
+        net = build(card)
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise PriorError(f"the weights in {path} do not fit its architecture: {error}") from None
-    # Convolutions are faster with the channels last, and as exact.
-    net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if card.parameterisation not in get_args(Parameterisation):
         raise PriorError(
             f"{path} is of the parameterisation {card.parameterisation!r}; known are "
             f"{', '.join(get_args(Parameterisation))}: update the package or fetch the file again"
         )
-    denoiser = (
-        EDMDenoiser(net, card.labels, sigma_data=card.sigma_data)
-        if card.parameterisation == "edm"
-        else VPDenoiser(net, card.labels, steps=card.vp_steps)
-    )
-    denoiser.error = None if card.error is None else _error_table(path, card.error)
-    denoiser.novelty = None if card.novelty is None else _novelty_table(path, card.novelty)
-    return denoiser, card
+    # Convolutions are faster with the channels last, and as exact.
+    net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net, card
 
 
 def _error_table(path: Path, fields: Mapping[str, Any]) -> ErrorTable:

@@ -13,7 +13,7 @@ import numpy as np
 
 from blinddps_sci.simulate import centre
 
-__all__ = ["amplitudes", "kernel_batches"]
+__all__ = ["amplitudes", "kernel_batches", "turned"]
 
 
 def kernel_batches(
@@ -33,16 +33,17 @@ def kernel_batches(
     rng = np.random.default_rng(seed)
     while True:
         chosen = kernels[rng.integers(0, len(kernels), count)].astype(np.float32)
-        chosen = np.stack([_turned(kernel, rng) for kernel in chosen])
+        chosen = np.stack([turned(kernel, rng) for kernel in chosen])
         yield amplitudes(chosen)[:, None], np.zeros(count, dtype=np.int64)
 
 
-def _turned(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    turned = np.rot90(kernel, int(rng.integers(4)))
+def turned(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a kernel (K, K) under a random symmetry of the square, its centroid at K // 2."""
+    found = np.rot90(kernel, int(rng.integers(4)))
     if rng.random() < 0.5:
-        turned = turned.T
+        found = found.T
     # An even kernel's centre is off the square's, so turning moves it by a pixel.
-    return centre(turned) if len(kernel) % 2 == 0 else turned
+    return centre(found) if len(kernel) % 2 == 0 else found
 
 
 def amplitudes(kernels: np.ndarray) -> np.ndarray:

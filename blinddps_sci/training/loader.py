@@ -15,8 +15,8 @@ __all__ = ["Batches", "Source", "load", "spread"]
 
 T = TypeVar("T")
 
-Batches = Iterator[tuple[np.ndarray | Tensor, np.ndarray | Tensor]]
-"""Clean items (B, C, H, W) on [-1, 1] and their labels (B,), for ever."""
+Batches = Iterator[Sequence[np.ndarray | Tensor]]
+"""For ever what an objective is of: of a denoiser clean items (B, C, H, W) on [-1, 1] and labels (B,)."""
 
 Source = Callable[[Sequence[int]], Batches]
 """Makes endless batches that follow a seed."""

@@ -1,8 +1,7 @@
-"""Denoising score matching for any unknown.
+"""One loop trains every network: the denoisers of images, kernels and tilts, and the pilot.
 
-The same loop trains image, kernel and tilt networks: batches come in on [-1, 1], a
-checkpoint that resumes bit for bit in its weights is written every few minutes, and the
-averaged weights are what is kept.
+A checkpoint that resumes bit for bit in its weights is written every few minutes, and the averaged weights
+are what is kept.
 """
 
 from __future__ import annotations
@@ -10,22 +9,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from blinddps_sci.errors import ConfigError
-from blinddps_sci.priors.base import broadcast_sigma
-from blinddps_sci.priors.unet import UNet
-from blinddps_sci.priors.wrap import Denoiser, EDMDenoiser, fast_half
+from blinddps_sci.priors.pilot import Pilot
+from blinddps_sci.priors.wrap import Denoiser
 from blinddps_sci.training.loader import Batches
 from blinddps_sci.training.recipe import Recipe
 
-__all__ = ["Trainer", "denoising_loss", "stratified_normal"]
+__all__ = ["Network", "Objective", "Trainer"]
+
+Network = Denoiser | Pilot
 
 _BINS = (0.02, 0.1, 0.3, 1.0, 3.0)
 """Edges of the noise levels between which the loss is logged apart."""
@@ -34,30 +34,18 @@ _SHOW_EVERY = 20
 """Steps between two looks at the loss; each look waits for the GPU."""
 
 
-def denoising_loss(
-    denoiser: EDMDenoiser, clean: Tensor, sigma: Tensor, noise: Tensor, label: Tensor | None
-) -> Tensor:
-    """Return the weighted denoising error of each item, (B,).
+class Objective(Protocol):
+    """What a network is trained for."""
 
-    The weight ``(sigma^2 + sigma_data^2) / (sigma sigma_data)^2`` makes the loss of an
-    untrained network one at every noise level (Karras et al., arXiv:2206.00364, table 1).
-    """
-    s = broadcast_sigma(sigma, clean)
-    weight = (s**2 + denoiser.sigma_data**2) / (s * denoiser.sigma_data) ** 2
-    error = denoiser(clean + s * noise, sigma, label) - clean
-    losses: Tensor = (weight * error**2).flatten(1).mean(dim=1)
-    return losses
+    def build(self, device: str, *, compiled: bool = False) -> Network:
+        """Return an untrained network on a device."""
+        ...
 
-
-def stratified_normal(count: int, generator: torch.Generator) -> Tensor:
-    """Return ``count`` standard normal numbers, one of each of as many equally likely strata.
-
-    A batch that sees every noise level has a steadier loss (Kingma et al., arXiv:2107.00630, appendix I.1).
-    """
-    shares = torch.rand(count, device=generator.device, generator=generator)
-    shares = (shares + torch.arange(count, device=generator.device)) / count
-    drawn: Tensor = torch.special.ndtri(shares.clamp(1e-6, 1 - 1e-6))
-    return drawn
+    def losses(
+        self, network: Any, batch: Sequence[Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of each item of a batch, and the level of noise by which it is logged, (B,)."""
+        ...
 
 
 class Trainer:
@@ -81,21 +69,16 @@ class Trainer:
         self, recipe: Recipe, folder: Path, *, device: str = "cpu", seed: int = 0, compiled: bool = False
     ) -> None:
         self.recipe, self.folder, self.device, self.seed = recipe, folder, device, seed
+        self.objective: Objective = recipe.objective
         torch.manual_seed(seed)
-        self.model, self.average = self._denoiser(), self._denoiser()
+        self.model = self.objective.build(device, compiled=compiled)
+        self.average = self.objective.build(device)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
-        self.model.autocast = self.average.autocast = fast_half(device)
-        if compiled:
-            self.model.run = torch.compile(self.model.net.forward, dynamic=False)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.learning_rate, betas=(0.9, 0.99))
         self.step, self.seconds = 0, 0.0
         self._edges = torch.tensor(_BINS, device=device)
         self._losses = torch.zeros(len(_BINS) + 1, 2, device=device)
-
-    def _denoiser(self) -> EDMDenoiser:
-        net = UNet(self.recipe.net).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return EDMDenoiser(net, self.recipe.labels, sigma_data=self.recipe.sigma_data)
 
     @property
     def checkpoint(self) -> Path:
@@ -120,7 +103,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def start_from(self, denoiser: Denoiser) -> None:
+    def start_from(self, network: Network) -> None:
         """Take the weights of a trained network instead of random ones.
 
         Raises
@@ -128,13 +111,10 @@ class Trainer:
         ConfigError
             If it is another network than the recipe's.
         """
-        if (
-            denoiser.net.config.as_dict() != self.recipe.net.as_dict()
-            or denoiser.labels != self.recipe.labels
-        ):
+        if _identity(network) != _identity(self.model):
             raise ConfigError("the weights to start from are of another network than the recipe's")
-        for net in (self.model.net, self.average.net):
-            net.load_state_dict(denoiser.net.state_dict())
+        for mine in (self.model, self.average):
+            _weighted(mine).load_state_dict(_weighted(network).state_dict())
 
     def save(self) -> None:
         """Write the checkpoint, atomically."""
@@ -190,17 +170,12 @@ class Trainer:
 
     def _step(self, batches: Batches, generator: torch.Generator, progress: float) -> Tensor:
         recipe = self.recipe
-        items, labels = next(batches)
-        clean = torch.as_tensor(items).to(self.device, memory_format=torch.channels_last, non_blocking=True)
-        label = torch.as_tensor(labels).to(self.device, non_blocking=True) if recipe.labels else None
-        normal = stratified_normal(len(clean), generator)
-        sigma = (recipe.sigma_mean + recipe.sigma_spread * normal).exp()
-        noise = torch.randn(clean.shape, device=self.device, generator=generator)
+        batch = [self._placed(torch.as_tensor(part)) for part in next(batches)]
         fall = min(1.0, (1 - progress) / recipe.falling)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * min(1.0, (self.step + 1) / recipe.warmup) * max(fall, 0.02)
 
-        losses = denoising_loss(self.model, clean, sigma, noise, label)
+        losses, sigma = self.objective.losses(self.model, batch, generator)
         loss = losses.mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -213,6 +188,10 @@ class Trainer:
             counted = torch.stack([losses, torch.ones_like(losses)], dim=1)
             self._losses.index_add_(0, torch.bucketize(sigma, self._edges), counted)
         return loss.detach()
+
+    def _placed(self, part: Tensor) -> Tensor:
+        layout = torch.channels_last if part.ndim == 4 else torch.preserve_format
+        return part.to(self.device, memory_format=layout, non_blocking=True)
 
     def _checkpoint(self, on_save: Callable[[Trainer], None]) -> None:
         self.save()
@@ -233,3 +212,15 @@ class Trainer:
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
         on_save(self)
+
+
+def _weighted(network: Network) -> nn.Module:
+    """Return the part of a network that has weights."""
+    return network.net if isinstance(network, Denoiser) else network
+
+
+def _identity(network: Network) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return architecture and labels."""
+    if isinstance(network, Denoiser):
+        return network.net.config.as_dict(), network.labels
+    return network.config.as_dict(), ()

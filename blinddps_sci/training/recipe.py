@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.pilot import PilotConfig
 from blinddps_sci.priors.unet import UNetConfig
+from blinddps_sci.training.denoising import Denoising
+from blinddps_sci.training.pilots import Piloting
 
 __all__ = ["RECIPES", "Recipe", "load_recipe"]
 
@@ -23,10 +26,10 @@ class Recipe:
 
     Parameters
     ----------
-    net : UNetConfig
+    net : UNetConfig or PilotConfig
         The network.
     size : int
-        Side of the training patches or kernels, pixels.
+        Side of the training patches or kernels, pixels; of a pilot that of the blurred patches.
     batch : int
         Items per step.
     large : float
@@ -36,13 +39,15 @@ class Recipe:
     falling : float
         Last share of the time given, over which the rate falls to nothing.
     sigma_mean, sigma_spread : float
-        Mean and standard deviation of the logarithm of the training noise.
+        Mean and standard deviation of the logarithm of the training noise, of a pilot that of its data.
     sigma_data : float
         Standard deviation of the data on [-1, 1].
     ema : float
         Decay of the averaged weights per step.
     examples : int
         Simulated examples: scenes, kernels or fields of tilts.
+    kernels : int
+        Simulated kernels by which a pilot's images are blurred.
     labels : tuple of str
         Domains that an image network is told.
     families : tuple of str
@@ -55,7 +60,7 @@ class Recipe:
         If ``falling`` is no share.
     """
 
-    net: UNetConfig
+    net: UNetConfig | PilotConfig
     size: int
     batch: int
     large: float = 0.0
@@ -67,12 +72,25 @@ class Recipe:
     sigma_data: float = 0.5
     ema: float = 0.999
     examples: int = 0
+    kernels: int = 0
     labels: tuple[str, ...] = field(default=())
     families: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if not 0 < self.falling <= 1:
             raise ConfigError(f"falling is {self.falling}; give a share of the time, above 0 and at most 1")
+
+    @property
+    def kernel_size(self) -> int:
+        """Side of the kernels, of a network that has to do with them, pixels."""
+        return self.net.size if isinstance(self.net, PilotConfig) else self.size
+
+    @property
+    def objective(self) -> Denoising | Piloting:
+        """What the network is trained for."""
+        if isinstance(self.net, PilotConfig):
+            return Piloting(self.net)
+        return Denoising(self.net, self.labels, self.sigma_data, self.sigma_mean, self.sigma_spread)
 
 
 _SMALL = {"norm_groups": 8, "resblock_updown": False}
@@ -121,6 +139,19 @@ RECIPES: dict[str, Recipe] = {
         sigma_mean=-1.5,
         families=("atmosphere",),
     ),
+    "pilot-small": Recipe(
+        PilotConfig(),
+        size=96,
+        batch=24,
+        learning_rate=1e-3,
+        falling=0.6,
+        ema=0.998,
+        examples=2000,
+        kernels=60_000,
+        # Noise of 1 % of the range, and of three times as much and as little.
+        sigma_mean=-3.9,
+        sigma_spread=0.6,
+    ),
     "tilt-published": Recipe(
         UNetConfig(2, 2, 24, (1, 2), middle_attention=False, **_SMALL),  # type: ignore[arg-type]
         size=64,
@@ -157,16 +188,18 @@ def load_recipe(name: str) -> Recipe:
         fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name} is not valid TOML: {error}") from None
-    net = fields.pop("net", {})
+    network = PilotConfig if "pilot" in fields else UNetConfig
+    table = "pilot" if "pilot" in fields else "net"
+    net = fields.pop(table, {})
     if not isinstance(net, dict):
-        raise ConfigError(f"{name}: net is {net!r}; give a table [net] with the fields of the network")
-    for kind, given in ((UNetConfig, net), (Recipe, fields)):
+        raise ConfigError(f"{name}: {table} is {net!r}; give a table [{table}] of the network's fields")
+    for kind, given in ((network, net), (Recipe, fields)):
         known = {f.name for f in dataclasses.fields(kind)}
         unknown = sorted(set(given) - known)
         if unknown:
             raise ConfigError(f"{name}: unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
     try:
-        return Recipe(UNetConfig(**_tuples(net)), **_tuples(fields))
+        return Recipe(network(**_tuples(net)), **_tuples(fields))
     except (TypeError, ConfigError) as error:
         raise ConfigError(f"{name}: {error}") from None
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from blinddps_sci.errors import ConfigError
+from blinddps_sci.priors.pilot import PilotConfig
 from blinddps_sci.priors.unet import UNet
 from blinddps_sci.simulate import FAMILIES
 from blinddps_sci.training.images import LABELS
+from blinddps_sci.training.pilots import Piloting
 from blinddps_sci.training.recipe import RECIPES, load_recipe
 from blinddps_sci.training.tilts import TILT_FAMILIES
 
@@ -37,6 +39,9 @@ def written(folder: Path, text: str | bytes) -> str:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None:
     recipe = load_recipe(name)
+    if isinstance(recipe.net, PilotConfig):
+        assert recipe.size >= 2 * recipe.kernel_size == 64
+        return
     with torch.device("meta"):
         net = UNet(recipe.net)
         shape = (2, recipe.net.in_channels, recipe.size, recipe.size)
@@ -46,6 +51,15 @@ def test_shipped_recipes_make_networks_that_fit_their_patches(name: str) -> None
     assert set(recipe.families) <= {*FAMILIES, *TILT_FAMILIES}
     if name.startswith("image"):
         assert recipe.labels == LABELS
+
+
+def test_a_file_with_a_table_of_a_pilot_is_of_one(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        written(tmp_path, "size = 24\nbatch = 4\nkernels = 9\n[pilot]\nsize = 12\nstages = 1\n")
+    )
+    assert recipe.net == PilotConfig(size=12, stages=1)
+    assert (recipe.size, recipe.kernel_size, recipe.kernels) == (24, 12, 9)
+    assert isinstance(recipe.objective, Piloting)
 
 
 def test_a_file_holds_the_same_fields(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import torch
 from skimage.io import imsave
 
 from blinddps_sci.errors import ConfigError, PriorError
-from blinddps_sci.priors.registry import load_prior
+from blinddps_sci.priors.registry import load_pilot, load_prior
 from blinddps_sci.priors.store import read_card
+from blinddps_sci.training.examples import examples
 from blinddps_sci.training.images import Pack
 from blinddps_sci.training.loop import Trainer
 from blinddps_sci.training.recipe import load_recipe
-from blinddps_sci.training.run import _images, _simulated, begin, train
+from blinddps_sci.training.run import begin, train
 
 NET = """
 [net]
@@ -95,6 +96,38 @@ def test_an_image_prior_knows_its_labels(image_recipe: str, tmp_path: Path) -> N
     assert read_card(other).training["steps"] == 0
 
 
+def test_a_pilot_is_trained_on_images_and_kernels(tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny-pilot.toml"
+    net = "size = 12\nstages = 2\nfeatures = 2\nfull = 4\nhalf = 8\nblocks = 1\nwidth = 8\n"
+    recipe.write_text("size = 24\nbatch = 4\nexamples = 4\nkernels = 5\nwarmup = 2\n[pilot]\n" + net)
+    data, folder = tmp_path / "pictures", tmp_path / "run"
+    data.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60), dtype=np.uint8)
+    imsave(data / "noise.png", noise, check_contrast=False)
+    weights = train("pilot", folder, minutes=SECONDS / 60, data=data, recipe=str(recipe))
+    expected = {
+        "kernels.npy",
+        "kernels.json",
+        "pack.npz",
+        "pack.json",
+        "last.ckpt",
+        "log.jsonl",
+        "samples.png",
+    }
+    assert {path.name for path in folder.iterdir()} == expected | {weights.name}
+    pilot, card = load_pilot(str(weights))
+    assert (card.role, card.size, card.parameterisation) == ("pilot", 12, "direct")
+    assert card.training_data.endswith(
+        "4 simulated scenes, blurred by 5 kernels of blinddps_sci.simulate.psf"
+    )
+    assert pilot(torch.rand(1, 1, 24, 24), torch.tensor([0.01]))[-1].shape == (1, 1, 12, 12)
+
+    again = train("pilot", tmp_path / "again", minutes=0, data=data, recipe=str(recipe), start_from=weights)
+    assert read_card(again).sha256 == card.sha256
+    with pytest.raises(PriorError, match="is a prior of the pilot; a prior of the kernel is needed"):
+        load_prior(str(weights), "kernel")
+
+
 def test_examples_of_other_data_are_made_anew(
     image_recipe: str, kernel_recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +137,7 @@ def test_examples_of_other_data_are_made_anew(
     imsave(data / "a0.png", np.full((30, 30), 7, np.uint8), check_contrast=False)
 
     def pack(size: int = 12) -> Pack:
-        _images(replace(load_recipe(image_recipe), size=size), data, folder, 0)
+        examples("image", replace(load_recipe(image_recipe), size=size), data, folder, 0)
         return Pack.load(folder / "pack.npz")
 
     folder.mkdir()
@@ -117,7 +150,7 @@ def test_examples_of_other_data_are_made_anew(
         assert pack(size=14).planes[-1].shape == (28, 28)
 
     for size in (9, 11):
-        _simulated("kernel", replace(load_recipe(kernel_recipe), size=size), folder, 0)
+        examples("kernel", replace(load_recipe(kernel_recipe), size=size), None, folder, 0)
         assert np.load(folder / "kernels.npy").shape == (6, size, size)
 
 
@@ -132,9 +165,9 @@ def test_examples_are_there_whole_or_not_at_all(
     with monkeypatch.context() as patch:
         patch.setattr(np, "save", die)
         with pytest.raises(KeyboardInterrupt):
-            _simulated("kernel", recipe, tmp_path, 0)
+            examples("kernel", recipe, None, tmp_path, 0)
     assert not (tmp_path / "kernels.npy").exists()
-    _simulated("kernel", recipe, tmp_path, 0)
+    examples("kernel", recipe, None, tmp_path, 0)
     assert np.load(tmp_path / "kernels.npy").shape == (6, 9, 9)
 
 
@@ -156,11 +189,12 @@ def test_a_network_may_start_from_a_shipped_one(tmp_path: Path) -> None:
         begin(begun, "tilt", start_from="nobodys")
 
 
+@pytest.mark.parametrize("role", ["image", "pilot"])
 @pytest.mark.parametrize("data", [None, "nowhere"])
-def test_an_image_prior_needs_images(image_recipe: str, tmp_path: Path, data: str | None) -> None:
+def test_an_image_prior_and_a_pilot_need_images(tmp_path: Path, role: str, data: str | None) -> None:
     folder = tmp_path / "run"
     with pytest.raises(ConfigError, match="needs --data FOLDER"):
-        train("image", folder, minutes=1, data=data and tmp_path / data, recipe=image_recipe)
+        train(role, folder, minutes=1, data=data and tmp_path / data)
     assert not folder.exists()
 
 
